@@ -204,3 +204,57 @@ class TimerFromEnvironment(Strategy):
 
     def on_timer(self, timer: TimerFired) -> None:
         self.buy(self.symbols[0], Decimal("0.001"))
+
+
+class Periodic(Strategy):
+    """Buys at each 40th candle if it has nothing, and leaves the rest to stops and targets."""
+
+    stop_loss: str = ""
+    take_profit: str = ""
+    trailing: str = ""
+
+    def on_start(self) -> None:
+        self._candles = 0
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        self._candles += 1
+        if self._candles % 40 == 0 and self.position(candle.symbol).is_flat:
+            self.buy(
+                candle.symbol,
+                Decimal("0.01"),
+                None,
+                self.stop_loss or None,
+                self.take_profit or None,
+                self.trailing or None,
+            )
+
+
+class Careful(Strategy):
+    """Has stops, targets and trailing stops so close that the market reaches them, moves some, and sells a part."""
+
+    quantity: Decimal = Decimal("0.004")
+
+    def on_start(self) -> None:
+        self._turns = 0
+        self.set_timer("turn", 150 * _MS)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        self._turns += 1
+        for symbol in self.symbols:
+            self._turn(symbol, self.price(symbol))
+        self.set_timer("turn", self.rng.randrange(50, 400) * _MS)
+
+    def _turn(self, symbol: str, price: Decimal | None) -> None:
+        if price is None:
+            return
+        chance = self.rng.random()
+        if chance < 0.5:
+            limit = price * Decimal("0.99999") if self._turns % 3 == 0 else None
+            self.buy(symbol, self.quantity, limit, "0.03%", "0.02%", "0.02%", reason=f"turn {self._turns}")
+        elif chance < 0.6:
+            self.sell(symbol, self.quantity, reason="enough")
+        elif chance < 0.7:
+            self.protect(symbol, stop_loss="0.01%")
+        elif chance < 0.8:
+            for order_id in self.open_orders(symbol):
+                self.cancel(order_id)

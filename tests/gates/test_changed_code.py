@@ -133,7 +133,7 @@ COMMANDS_TO_ACCOUNTS = {
 @pytest.fixture(scope="module", params=["calm", "commanded", "accounts"])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     wanted = config(
-        *("Busy", "ema-cross", "Rests", "market-maker", "Keeps"),
+        *("Busy", "ema-cross", "Rests", "market-maker", "Keeps", "Careful"),
         symbols=("BTCUSDT", "ETHUSDT"),
         seconds=8,
         heartbeat="1s",

@@ -66,6 +66,8 @@ def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
             risk.losses.drawdown and risk.losses.drawdown.peak,
             risk._flatten._waiting,
         ),
+        "protections": {protection_id: state_of(p) for protection_id, p in risk.protections.book.protections.items()},
+        "watching": bool(risk.protections._watching),
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
     }.items()
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import DomainEvent, VenueFillReported, VenueOrderReported
 from tickdeck.domain.events.orders import OrderEvent
 from tickdeck.domain.risk import CountedOrder, DailyLoss, Exposure, OrderRate, TypicalOrder
-from tickdeck.domain.trading import Order, PausedStrategies, Position
+from tickdeck.domain.trading import ExitOrder, Order, PausedStrategies, Position, Protection
 from tickdeck.domain.values import Side
 
 
@@ -20,7 +21,7 @@ def state_of(thing: object) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Position | Order | CountedOrder):
+    if isinstance(value, Position | Order | CountedOrder | Protection | ExitOrder):
         return state_of(value)
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -59,10 +60,31 @@ def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
     assert exposure_of(Exposure.fold(tape, exposure.base, exposure.homes)) == exposure_of(exposure)
     if risk.losses.daily_loss is not None:
         assert DailyLoss.fold(risk.losses.daily_loss.limit, tape).start_equity == risk.losses.daily_loss.start_equity
+    assert protections_of(risk.protections.book) == protections_of(folded_protections(tape, exposure))
     if risk.rate is not None:
         assert OrderRate.fold(risk.rate.max_per_second, tape).sent == risk.rate.sent
     if risk.typical is not None:
         assert TypicalOrder.fold(risk.typical.multiple, tape).recent == risk.typical.recent
+
+
+_FROM_PRICES = ("best", "is_suspended", "timer_id", "waited")  # what no event of a protection or an order tells
+
+
+def folded_protections(tape: Iterable[DomainEvent], exposure: Exposure) -> ProtectionBook:
+    counted = Exposure(exposure.base, exposure.homes)
+    book = ProtectionBook(counted)
+    for event in tape:
+        counted.apply_event(event)
+        book.recall(event)
+    return book
+
+
+def protections_of(book: ProtectionBook) -> dict[str, Any]:
+    """What is protected and how, as plain values."""
+    return {
+        protection_id: {name: value for name, value in state_of(p).items() if name not in _FROM_PRICES}
+        for protection_id, p in book.protections.items()
+    }
 
 
 def exposure_of(exposure: Exposure) -> dict[str, Any]:

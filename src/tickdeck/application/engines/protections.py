@@ -44,6 +44,7 @@ _RISK = "risk"
 _CHASE = "chase/"  # begins the name of a timer; the id of the protection follows
 _SECOND = 1_000_000_000
 _LONGEST_WAIT = 60 * _SECOND
+_AT_THE_OPEN = _SECOND  # a fill that comes so soon after the open of a candle is one at the open
 
 
 class StopOrders(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,7 +256,7 @@ class Protections:
     def _prices(self, event: MarketEvent, p: Protection) -> tuple[Price, Price] | None:
         """The worst and the best price (quote, seen from the position) that an event shows."""
         if isinstance(event, CandleEvent):
-            if event.open_ts < p.began:
+            if p.began - event.open_ts > min(_AT_THE_OPEN, event.interval // 10):
                 return event.close, event.close  # its range may be older than the position
             return (event.low, event.high) if p.side is Side.BUY else (event.high, event.low)
         price = event.price if isinstance(event, TradeEvent) else self._price(event.symbol)
