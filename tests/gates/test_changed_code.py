@@ -154,7 +154,8 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             msgspec.structs.replace(strategy, account=account)
             for strategy, account in zip(wanted.strategies, TRADERS, strict=True)
         )
-        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders)
+        triggers = tuple(msgspec.structs.replace(one, account="alice") for one in TRIGGERS)
+        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders, triggers=triggers)
     run = start_run(wanted, tmp_path_factory.mktemp("data"))
 
     def command() -> bool:

@@ -21,11 +21,13 @@ from tickdeck.domain.events import (
     SystemWarning,
     TradingHalted,
     TradingResumed,
+    TriggerFired,
 )
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.triggers import TriggerConfig
 
 ACCOUNTS = {
     "alice": AccountConfig(exchange="paper", owner="Alice", balances={"USDT": Decimal(3_000)}),
@@ -185,3 +187,28 @@ def test_limits_of_an_account_complete_those_of_the_run() -> None:
     assert limits.max_order_notional == 50
     assert limits.max_daily_loss is None
     assert limits.price_band == wanted.risk.price_band == Decimal("0.02")
+
+
+def test_a_trigger_is_about_one_account_or_about_all(tmp_path: Path) -> None:
+    triggers = (
+        TriggerConfig(name="buy", when="equity > 99000", then="buy BTCUSDT 0.001", account="bob"),
+        TriggerConfig(name="poor", when="equity < 4000", then="halt", account="alice"),
+        TriggerConfig(name="all", when="equity > 200000", then="notify"),
+        TriggerConfig(name="none", when="equity > 300000", then="notify"),
+    )
+    run = play(several("carol", triggers=triggers), tmp_path)
+
+    prove(run.folder)
+    record = list(open_record(run.folder))
+    fired = [event for event in record if isinstance(event, TriggerFired)]
+    assert [(event.trigger_id, event.account) for event in fired] == [("buy", "bob"), ("poor", "alice"), ("all", "")]
+    [order] = [event for event in record if isinstance(event, OrderSubmittedEvent)]
+    assert (order.strategy_id, order.account_id, order.user_id) == ("operator", "bob", "Bob")
+    assert [event.account_id for event in record if isinstance(event, TradingHalted)] == ["alice"]
+
+
+def test_an_order_of_a_trigger_needs_an_account(tmp_path: Path) -> None:
+    triggers = (TriggerConfig(name="buy", when="price > 1", then="buy BTCUSDT 1"),)
+
+    with pytest.raises(ConfigError, match="trigger buy: then: the run has several accounts; give account, one of ali"):
+        start_run(several("carol", triggers=triggers), tmp_path)

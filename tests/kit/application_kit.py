@@ -297,7 +297,7 @@ class Core:
             self.strategies.add(strategy_id, strategy)
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self.portfolio, self.profits),
+            ConditionValues(kernel, self.market_data, self.signals, lambda account: self.portfolio, self.profits),
             self.signals,
             symbols=symbols,
             candles=plan,

@@ -11,6 +11,7 @@ from tickdeck.application.engines import (
     HeartbeatEngine,
     InstrumentEngine,
     MarketDataEngine,
+    PortfolioEngine,
     Portfolios,
     SignalEngine,
     StopOrders,
@@ -148,16 +149,21 @@ class Core:
             )
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self.figures, self.profits),
+            ConditionValues(kernel, self.market_data, self.signals, self._figures_of, self.profits),
             self.signals,
             symbols=manifest.symbols,
             candles=self.candles,
             strategies=lambda: self.strategies.strategies,
+            accounts=tuple(one.account_id for one in self.accounts) if len(self.accounts) > 1 else (),
             wishes=[wish.as_wish() for wish in config.triggers],
         )
         self.triggers.check_wishes()
         engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
+
+    def _figures_of(self, account_id: str) -> PortfolioEngine | Portfolios:
+        """Those of one account; with an empty id, those of all."""
+        return self.account(account_id).portfolio if account_id else self.figures
 
     def account(self, account_id: str) -> AccountEngines:
         """The engines of one account."""

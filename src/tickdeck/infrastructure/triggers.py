@@ -17,6 +17,7 @@ class TriggerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     With ``once`` it fires at most once; otherwise each time that the condition begins to hold, but not within ``every``
     (a duration) of the last time. ``expires`` is a time (ISO 8601) or a duration since the start of the run.
+    ``account``: the account that both are about, if the run has several; by default all.
     """
 
     name: str
@@ -25,6 +26,7 @@ class TriggerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     once: bool = True
     every: str = ""
     expires: str = ""
+    account: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):

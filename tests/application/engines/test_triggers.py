@@ -273,8 +273,9 @@ def test_a_condition_that_holds_already_fires_at_once() -> None:
     [
         ({"then": "halt"}, "there is no when; give it"),
         ({}, "there is no when and no then; give it"),
-        ({"when": "price >", "then": "halt"}, "condition 'price >', column 8: the condition ends"),
-        ({"when": "price > 1", "then": "stop"}, "there is no action 'stop'"),
+        ({"when": "price >", "then": "halt"}, "when: condition 'price >', column 8: the condition ends"),
+        ({"when": "price > 1", "then": "stop"}, "then: there is no action 'stop'"),
+        ({"when": "price > 1", "then": "halt", "account": "x"}, "account: this run has no account 'x'"),
         ({"when": "1 > 2", "then": "halt"}, "when: 1 > 2: nothing in it ever changes"),
         ({"when": "price(BTCUSD) > 1", "then": "halt"}, "when: price(BTCUSD): 'BTCUSD' is not a symbol of this run"),
         ({"when": "price > 1", "then": "close BTCUSD"}, "then: 'BTCUSD' is not a symbol of this run"),

@@ -22,6 +22,7 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.trading import TriggerSettings
 
 __all__ = ["TOPICS", "TriggerInputs", "WatchedTrigger"]
 
@@ -40,11 +41,12 @@ TOPICS: tuple[type[DomainEvent], ...] = (
 class WatchedTrigger:
     """The condition of an active trigger, ready to be evaluated. ``symbol`` counts for names without one."""
 
-    def __init__(self, trigger_id: str, when: str, symbol: str) -> None:
+    def __init__(self, trigger_id: str, settings: TriggerSettings, symbol: str) -> None:
         self.trigger_id = trigger_id
-        self.condition = parse_condition(when)
+        self.condition = parse_condition(settings.when)
         self.evaluator = Evaluator(self.condition)
         self.symbol = symbol
+        self.account = settings.account
         sources = [source_of(reference) for reference in self.condition.references]
         self.uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
 

@@ -56,6 +56,7 @@ class TriggerWish(msgspec.Struct, frozen=True, kw_only=True):
     once: bool = True
     every: str = ""
     expires: str = ""
+    account: str = ""
 
     def settings(self, now: int) -> TriggerSettings:
         """What it means at ``now`` (ns UTC). Raises ``ConfigError``."""
@@ -65,6 +66,7 @@ class TriggerWish(msgspec.Struct, frozen=True, kw_only=True):
             once=self.once,
             every=duration_ns(self.every, zero=True) if self.every else 0,
             expires=moment_ns(self.expires, now) if self.expires else 0,
+            account=self.account,
         )
 
 
@@ -106,16 +108,18 @@ class TriggerEngine:
         symbols: tuple[str, ...],
         candles: CandlePlan,
         strategies: Callable[[], Iterable[str]],
+        accounts: tuple[str, ...] = (),
         wishes: Iterable[TriggerWish] = (),
     ) -> None:
-        """``wishes``: the triggers of the configuration. ``strategies()``: the ids of the run's strategies. Raises
-        ``ConfigError`` for a trigger that this run cannot have."""
+        """``wishes``: the triggers of the configuration. ``strategies()``: the ids of the run's strategies.
+        ``accounts``: the run's accounts, if it has several."""
         self._kernel = kernel
         self._values = values
         self._signals = signals
         self._symbols = symbols
         self._candles = candles
         self._strategies = strategies
+        self._accounts = accounts
         self._wishes = tuple(wishes)
         self.triggers: dict[str, Trigger] = {}
         """The triggers by their id, without the deleted ones."""
@@ -171,11 +175,14 @@ class TriggerEngine:
         action = parse_action(fired.then)
         values = ", ".join(f"{name} = {value}" for name, value in fired.values.items())
         what = f"trigger {fired.trigger_id}: {fired.when} ({values})"
+        arguments = dict(action.arguments)
+        if fired.account and not action.strategy_id:
+            arguments["account"] = fired.account
         if action.command == NOTIFY:
             self._kernel.publish(NotificationAlert(text=action.arguments.get("text") or what, source=_OWNER))
         else:
             self._kernel.publish(
-                CommandReceived(command=action.command, arguments=action.arguments, reason=what, source=_OWNER)
+                CommandReceived(command=action.command, arguments=arguments, reason=what, source=_OWNER)
             )
 
     def on_timer(self, timer: TimerFired) -> None:
@@ -225,7 +232,7 @@ class TriggerEngine:
     def _settings(self, command: CommandReceived, before: TriggerSettings | None) -> TriggerSettings:
         """The settings that a command asks for; what it leaves out is as ``before``."""
         given = {name: value for name, value in command.arguments.items() if name != "trigger_id"}
-        known = ("when", "then", "once", "every", "expires")
+        known = ("when", "then", "once", "every", "expires", "account")
         for name in given:
             if name not in known:
                 raise ConfigError(f"there is no argument {name!r}; give {', '.join(known)}")
@@ -242,6 +249,7 @@ class TriggerEngine:
             once=_FLAGS[once],
             every=given.get("every", ""),
             expires=given.get("expires", ""),
+            account=given.get("account") or (before.account if before is not None else ""),
         )
         settings = wish.settings(self._kernel.clock.now())
         if before is not None:
@@ -280,6 +288,11 @@ class TriggerEngine:
                 )
         if action.symbol and action.symbol not in self._symbols:
             raise ConfigError(f"then: {not_a_symbol(action.symbol, self._symbols)}")
+        if settings.account and settings.account not in self._accounts:
+            there_is = ", ".join(self._accounts) or "one without a name"
+            raise ConfigError(f"account: this run has no account {settings.account!r}; it has: {there_is}")
+        if action.command == "submit" and self._accounts and not settings.account:
+            raise ConfigError(f"then: the run has several accounts; give account, one of {', '.join(self._accounts)}")
         if action.strategy_id:
             self._need_strategy("then", action.strategy_id)
 
@@ -306,7 +319,7 @@ class TriggerEngine:
 
     def _look(self, watched: WatchedTrigger) -> None:
         """Evaluate a trigger, and let it fire if it does."""
-        value = partial(self._values.value, watched.symbol)
+        value = partial(self._values.value, watched.symbol, account=watched.account)
         holds = watched.evaluator.evaluate(value)
         trigger = self.triggers[watched.trigger_id]
         if holds is None or holds is trigger.holds:
@@ -335,7 +348,7 @@ class TriggerEngine:
             if not trigger.is_active:
                 self._watched.pop(trigger_id, None)
             elif trigger_id not in self._watched and trigger.settings is not None:
-                self._watched[trigger_id] = WatchedTrigger(trigger_id, trigger.settings.when, self._symbols[0])
+                self._watched[trigger_id] = WatchedTrigger(trigger_id, trigger.settings, self._symbols[0])
         self._inputs.watch(self._watched.values())
 
     def _set_time_of_day(self) -> None:
@@ -372,7 +385,7 @@ class TriggerEngine:
             for topic in TOPICS:
                 if isinstance(event, topic):
                     for watched in self._inputs.changed_by(topic, event):
-                        watched.evaluator.evaluate(partial(self._values.value, watched.symbol))
+                        watched.evaluator.evaluate(partial(self._values.value, watched.symbol, account=watched.account))
 
     def _recall_trigger(self, event: TriggerEvent) -> None:
         trigger = self.triggers.setdefault(event.trigger_id, Trigger(event.trigger_id, in_run=True))

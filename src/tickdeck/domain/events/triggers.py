@@ -46,7 +46,7 @@ class TriggerSet(TriggerEvent, frozen=True, kw_only=True, gc=False):
 
     ``when`` is its condition, and ``then`` what follows, such as ``halt``. With ``once`` it fires at most once;
     otherwise each time that the condition begins to hold, but not within ``every`` (ns) of the last time. It ends at
-    ``expires`` (ns UTC; 0: never).
+    ``expires`` (ns UTC; 0: never). ``account`` is the account that both are about; empty: all of the run.
     """
 
     when: str
@@ -54,6 +54,7 @@ class TriggerSet(TriggerEvent, frozen=True, kw_only=True, gc=False):
     once: bool = True
     every: int = 0
     expires: int = 0
+    account: str = ""
 
     def __post_init__(self) -> None:
         for name in ("every", "expires"):
@@ -100,6 +101,7 @@ class TriggerFired(TriggerEvent, frozen=True, kw_only=True, gc=False):
     then: str
     number: int
     values: dict[str, str] = {}
+    account: str = ""
 
 
 class TriggerExpired(TriggerEvent, frozen=True, kw_only=True, gc=False):

@@ -21,7 +21,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading.trigger_action import parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
-from tickdeck.errors import ConfigError, InvalidTransition
+from tickdeck.errors import ConditionError, ConfigError, InvalidTransition
 
 __all__ = ["Trigger", "TriggerSettings"]
 
@@ -36,10 +36,17 @@ class TriggerSettings(ValueObject, frozen=True, kw_only=True):
     once: bool = True
     every: int = 0
     expires: int = 0
+    account: str = ""
 
     def __post_init__(self) -> None:
-        parse_condition(self.when)
-        parse_action(self.then)
+        try:
+            parse_condition(self.when)
+        except ConditionError as error:
+            raise ConditionError(f"when: {error}", column=error.column) from None
+        try:
+            parse_action(self.then)
+        except ConfigError as error:
+            raise ConfigError(f"then: {error}") from None
         if self.every and self.once:
             raise ConfigError("every is the least time between two firings; with once there is only one; omit it")
 
@@ -103,6 +110,7 @@ class Trigger(AggregateRoot):
                 then=settings.then,
                 number=self.fired + 1,
                 values=dict(values),
+                account=settings.account,
                 ts=now,
             )
         )
@@ -121,9 +129,8 @@ class Trigger(AggregateRoot):
         if isinstance(event, TriggerSet):
             self.status, self.holds = TriggerStatus.ACTIVE, None
             self.fired = self.fired_ts = 0
-            self.settings = TriggerSettings(
-                when=event.when, then=event.then, once=event.once, every=event.every, expires=event.expires
-            )
+            names = TriggerSettings.__struct_fields__
+            self.settings = TriggerSettings(**{name: getattr(event, name) for name in names})
             if isinstance(event, TriggerCreated):
                 self.created_by = event.created_by
         elif isinstance(event, TriggerEvaluated):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tickdeck.infrastructure.control import Answer
 
 __all__ = [
+    "account_options",
     "adopt",
     "amend",
     "cancel",
@@ -67,7 +68,7 @@ _account = click.option(
 )
 
 
-def _control(command: F) -> F:
+def account_options(command: F) -> F:
     """``control_options``, and the account, which no command about a strategy has."""
     return control_options(_account(command))
 
@@ -95,7 +96,7 @@ def control_options(command: F) -> F:
 
 
 @click.command()
-@_control
+@account_options
 def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
     `cancel` ends them. Everything else continues.
@@ -120,7 +121,7 @@ def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> i
 
 
 @click.command()
-@_control
+@account_options
 def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Let RUN trade again after a halt by an operator or by a limit. A halt by an error stays.
 
@@ -143,7 +144,7 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("side", type=click.Choice(("buy", "sell")))
 @click.argument("symbol", metavar="SYMBOL")
 @click.argument("quantity", metavar="QUANTITY")
@@ -202,7 +203,7 @@ def submit(
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
 @click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
 @_stops
@@ -246,7 +247,7 @@ def protect(
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
 @click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
 def unprotect(run: str, symbol: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
@@ -266,7 +267,7 @@ def _check_one(symbol: str, order_id: str) -> None:
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("order_id", metavar="ORDER_ID")
 @click.option("--quantity", default="", metavar="Q", help="The new quantity in all, with what is filled.")
 @click.option("--limit", default="", metavar="PRICE", help="The new limit.")
@@ -287,7 +288,7 @@ def amend(
 
 
 @click.command()
-@_control
+@account_options
 @click.option("--symbol", default="", metavar="S", help="Only this symbol.")
 def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Cancel the open orders of RUN and close its positions at market. This passes limits and halts, except a halt by
@@ -302,7 +303,7 @@ def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("symbol", metavar="SYMBOL")
 def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Close the position of RUN in SYMBOL at market, and cancel its open orders there.
@@ -315,7 +316,7 @@ def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_js
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("order_id", required=False, default="", metavar="[ORDER_ID]")
 @click.option("--symbol", default="", metavar="S", help="The open orders in this symbol.")
 @click.option("--all", "everything", is_flag=True, help="All open orders.")
@@ -335,7 +336,7 @@ def cancel(
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("order_id", metavar="ORDER_ID")
 def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """End an order of RUN that is in doubt. Do this when you have seen that the venue does not have it: it never
@@ -352,7 +353,7 @@ def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as
 
 
 @click.command()
-@_control
+@account_options
 @click.argument("currency", required=False, default="", metavar="[CURRENCY]")
 def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Take the venue's balance where RUN found a difference that nothing explains, in one currency or in all.

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from tickdeck.application.units import iso_time, span
-from tickdeck.interfaces.cli.commands.control import control_options, send
+from tickdeck.interfaces.cli.commands.control import account_options, send
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import recorded_run
 from tickdeck.interfaces.cli.output import console, note, print_lines
@@ -23,7 +23,7 @@ _ACTIONS = ("create", "update", "delete", "list")
 
 
 @click.command()
-@control_options
+@account_options
 @click.argument("action", type=click.Choice(_ACTIONS))
 @click.argument("trigger_id", metavar="[TRIGGER_ID]", default="")
 @click.option("--when", default="", metavar="CONDITION", help='What to watch: "price(BTCUSDT) crosses_above 65000".')
