@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from tickdeck.errors import ConfigError
 from tickdeck.interfaces.bench.command import bench_command
 from tickdeck.interfaces.bench.latency import Latencies
-from tickdeck.interfaces.bench.rows import ROWS, Goal, Part, Row, select_rows
+from tickdeck.interfaces.bench.row import Goal, Part, Row
+from tickdeck.interfaces.bench.rows import ROWS, select_rows
 from tickdeck.interfaces.bench.runner import WorkerFailed, run_row
 from tickdeck.interfaces.bench.worker import open_session
 
@@ -26,12 +27,16 @@ TINY = {
     "tape-read": {"count": 50},
     "tape-jsonl-append": {"count": 50},
     "tape-jsonl-read": {"count": 50},
+    "commands-1": {"count": 4},
+    "commands-64": {"count": 8},
+    "aggregate-load": {"events": 120},
     "latency-10k": {"seconds": 0.01},
     "latency-100k": {"seconds": 0.001},
     "latency-burst": {"seconds": 0.01},
     "latency-overload": {"seconds": 0.001},
     "backtest": {"count": 1_000},
     "backtest-file": {"count": 1_000},
+    "backtest-order": {"count": 3_000},
     # A machine under load merges best prices, and with them the few marked ones of half a second.
     "order-1k": {"rate": 100, "seconds": 1.0},
     "order-10k": {"rate": 100, "seconds": 1.0},

@@ -173,6 +173,7 @@ def test_a_damaged_file_gives_one_clear_line_for_every_query(path: Path, positio
     [
         (TapeQuery(types=("market.*", "order.*", "run.*")), "events_by_type"),
         (TapeQuery(stream="order/main/a"), "events_by_stream"),
+        (TapeQuery(stream="order/main/a", first_seq=3), "events_by_stream"),
         (TapeQuery(correlation_id="2", types=("order.*",)), "events_by_correlation"),
         (TapeQuery(first_ts=1, symbol="BTCUSDT"), "PRIMARY KEY"),
     ],
@@ -193,6 +194,9 @@ def test_queries_use_an_index(path: Path, wanted: TapeQuery, index: str) -> None
     assert searches
     assert all(index in line for line in searches), plan
     assert not any(line.startswith("SCAN") for line in plan), plan
+    if wanted.stream is not None:  # a long stream is not sorted for each chunk, nor read from its beginning
+        assert "stream_version>" in plan[0]
+        assert not any("TEMP B-TREE" in line for line in plan), plan
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import msgspec
 
 import tickdeck
 from tickdeck.errors import TickdeckError
-from tickdeck.interfaces.bench.rows import Part, Row
+from tickdeck.interfaces.bench.row import Part, Row
 from tickdeck.interfaces.bench.session import Figures
 
 __all__ = ["NOT_INSTALLED", "GoalResult", "Result", "Worker", "WorkerFailed", "run_row"]

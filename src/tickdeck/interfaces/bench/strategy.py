@@ -7,7 +7,7 @@ from decimal import Decimal
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import TradeEvent
 
-__all__ = ["TickEmaCross"]
+__all__ = ["TickEmaCross", "Watching"]
 
 
 class TickEmaCross(Strategy):
@@ -40,3 +40,9 @@ class TickEmaCross(Strategy):
             self.buy(symbol, self.quantity)
         elif held > 0:
             self.sell(symbol, held)
+
+
+class Watching(TickEmaCross):
+    """The same without orders: what they add is their cost."""
+
+    def turn(self, symbol: str, above: bool) -> None: ...

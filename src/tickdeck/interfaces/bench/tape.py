@@ -22,7 +22,16 @@ from tickdeck.infrastructure.tape.sync import sync_content
 from tickdeck.interfaces.bench.samples import SYMBOL, trades
 from tickdeck.interfaces.bench.session import Figures, Session, rate
 
-__all__ = ["tape_append", "tape_jsonl_append", "tape_jsonl_read", "tape_one", "tape_read"]
+__all__ = [
+    "Folders",
+    "bare_commits",
+    "ready_rows",
+    "tape_append",
+    "tape_jsonl_append",
+    "tape_jsonl_read",
+    "tape_one",
+    "tape_read",
+]
 
 _ORDER_EVERY = 10
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * COLUMNS)})"  # noqa: S608 a number of question marks
@@ -83,7 +92,7 @@ def ready_rows(made: list[Sequence[DomainEvent]]) -> tuple[list[tuple[int, str, 
     return encoder.new_types, [tuple(values[at : at + COLUMNS]) for at in range(0, len(values), COLUMNS)]
 
 
-class _Folders:
+class Folders:
     """A new folder for each repetition. The previous one is removed, so that the disk does not fill up."""
 
     def __init__(self, parent: str) -> None:
@@ -110,7 +119,7 @@ def tape_append(*, count: int, folder: str) -> Session:
 
     The ceiling: prepared rows with ``executemany``, in transactions of the same size.
     """
-    folders = _Folders(folder)
+    folders = Folders(folder)
     made = cascades(count)
     types, rows = ready_rows(made)
 
@@ -143,7 +152,7 @@ def tape_append(*, count: int, folder: str) -> Session:
 
 def tape_one(*, count: int, folder: str) -> Session:
     """Events per second if you wait for each to be durable. The ceiling is a bare commit of a prepared row."""
-    folders = _Folders(folder)
+    folders = Folders(folder)
     made = cascades(count)
     types, rows = ready_rows(made)
 
@@ -158,19 +167,25 @@ def tape_one(*, count: int, folder: str) -> Session:
 
         value = rate(len(made), append)
         tape.close()
-        connection = _bare_tape(place / "bare.db", types)
-
-        def bare() -> None:
-            for row in rows[: len(made)]:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(_INSERT, row)
-                connection.execute("COMMIT")
-
-        ceiling = rate(len(made), bare)
-        connection.close()
-        return {"value": value, "ceiling": ceiling}
+        return {"value": value, "ceiling": bare_commits(place / "bare.db", types, rows[: len(made)])}
 
     return session
+
+
+def bare_commits(path: Path, types: list[tuple[int, str, int]], rows: Sequence[tuple[Any, ...]]) -> float:
+    """Bare commits per second, one prepared row after the other."""
+    connection = _bare_tape(path, types)
+
+    def bare() -> None:
+        for row in rows:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_INSERT, row)
+            connection.execute("COMMIT")
+
+    try:
+        return rate(len(rows), bare)
+    finally:
+        connection.close()
 
 
 def tape_read(*, count: int, folder: str) -> Session:
@@ -218,7 +233,7 @@ def tape_jsonl_append(*, count: int, folder: str) -> Session:
 
     The ceiling: prepared lines, joined to groups of the same size, each with one write and one fdatasync.
     """
-    folders = _Folders(folder)
+    folders = Folders(folder)
     made = cascades(count)
     total = sum(map(len, made))
 

@@ -239,6 +239,8 @@ class SqliteTapeReader(Reading):
                 self._learn_types()
                 statement, parameters = self._select(query, root, moved)
                 parameters |= {"after": after, "last": last, "size": size}
+                if query.stream is not None and after:
+                    parameters["version"] = self._version_at(query.stream, after)
                 return connection.execute(statement, parameters).fetchall()
             finally:
                 connection.execute("COMMIT")
@@ -303,13 +305,17 @@ class SqliteTapeReader(Reading):
                     conditions.append(condition)
         parameters |= {f"moved{number}": stream for number, stream in enumerate(moved)}
         streams = [":stream", *(f":moved{number}" for number in range(len(moved)))]
-        arms = [""]
+        arms, order = [""], "seq"
         if query.correlation_id is not None:
             arms = ["correlation_id = :correlation"]
             if root is not None:
                 arms.append(f"seq = {root}")
             if query.stream is not None:
                 conditions.append(f"+stream IN ({', '.join(streams)})")
+        elif query.stream is not None and not moved:
+            # In order of the stream's own index, so that a long stream is neither sorted nor read from its beginning.
+            arms, order = ["stream = :stream AND stream_version > :version"], "stream_version"
+            parameters["version"] = 0
         elif query.stream is not None:
             arms = [f"stream = {name}" for name in streams]
         if query.patterns and "*" not in query.patterns:
@@ -323,9 +329,25 @@ class SqliteTapeReader(Reading):
             f"SELECT seq, type_id, payload FROM events WHERE {arm + ' AND ' if arm else ''}{common}"  # noqa: S608 numbers only
             for arm in arms
         )
-        return f"{union} ORDER BY seq LIMIT :size", parameters
+        return f"{union} ORDER BY {order} LIMIT :size", parameters
 
     # -- where to look ----------------------------------------------------------------------------------------------
+
+    def _version_at(self, stream: str, seq: int) -> int:
+        """The version of the stream at ``seq``: versions increase with seq."""
+        low, high = 0, self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream) or 0
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = self._connection.execute(
+                "SELECT stream_version, seq FROM events WHERE stream = ? AND stream_version <= ? "
+                "ORDER BY stream_version DESC LIMIT 1",
+                (stream, middle),
+            ).fetchone()
+            if found is not None and found[1] > seq:
+                high = found[0] - 1
+            else:
+                low = middle
+        return low
 
     def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
         """The first and last seq with a time within the bounds; (1, 0) if there is none."""
