@@ -188,6 +188,24 @@ class _Watched(BalanceAggregate):
         super().apply(event)  # type: ignore[arg-type]
 
 
+def test_use_cases_that_are_ready_together_share_their_commits(url: str) -> None:
+    async def deposit(bus: RecordedBus, account: str) -> None:
+        async with UnitOfWork(bus) as work:
+            work.balances.get_or_new(account, "USDT").settle(change=D(1))
+            await work.commit()
+
+    async def program() -> None:
+        bus = open_bus(url)
+        for _ in range(2):  # loading one of them does not commit the others
+            await asyncio.gather(*(deposit(bus, f"a{number}") for number in range(64)))
+        statistics = bus.store.statistics()
+        assert statistics.durable == 128
+        assert url.startswith("memory") or statistics.commits < 64
+        await close_bus(bus)
+
+    asyncio.run(program())
+
+
 def test_open_trades_are_those_that_are_neither_executed_nor_failed(url: str) -> None:
     async def program() -> None:
         bus = open_bus(url)

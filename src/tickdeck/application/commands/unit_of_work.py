@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, Self
 
@@ -90,6 +91,7 @@ class UnitOfWork:
         reached = self._store.last_seq
         for aggregate in changed:
             aggregate.clear_domain_events()
+        await asyncio.sleep(0)  # use cases that are ready now join the same commit on disk
         await receipt.durable()
         for repository in self._repositories:
             repository.save_snapshots(reached)

@@ -49,6 +49,10 @@ class StreamVersions:
             return known[0]
         return 0 if self._look_up is None else self._look_up(stream)
 
+    def last_seq(self, stream: str) -> int:
+        """``seq`` of the stream's last event, as far as it is in memory; 0 means that all its events are durable."""
+        return self._known.get(stream, (0, 0))[1]
+
     def put(self, stream: str, version: int, seq: int) -> None:
         self._known[stream] = (version, seq)
         self._known.move_to_end(stream)

@@ -211,6 +211,9 @@ class GroupCommitTape(Reading):
     def _prepare(self, query: TapeQuery) -> None:
         """Commit the events that the query may ask for, so that a writer can read its own events."""
         upto = self._last_seq if query.last_seq is None else min(query.last_seq, self._last_seq)
+        if query.stream is not None:  # events of other streams can wait for their group
+            with self._lock:
+                upto = min(upto, self._encoder.versions.last_seq(query.stream))
         if self._durable_seq < upto:
             with contextlib.suppress(TapeError):  # append reports the error; durable events stay readable
                 self.wait_durable(upto)
