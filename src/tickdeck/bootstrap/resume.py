@@ -41,7 +41,14 @@ from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
 from tickdeck.infrastructure.frames import FOLDER
-from tickdeck.infrastructure.runs import Manifest, StrategyStates, read_end, read_manifest, settings_of
+from tickdeck.infrastructure.runs import (
+    Manifest,
+    RunEnd,
+    StrategyStates,
+    read_end,
+    read_manifest,
+    settings_of,
+)
 from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
 
@@ -81,27 +88,35 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     linger_ms = live.LINGER_MS if manifest.is_live else run.LINGER_MS
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=linger_ms)
     try:
-        with open_reader(tape_path(folder)) as reader:
-            faults = examine(reader, end).faults
-        if faults:
-            raise RunError(
-                f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
-                "restore it from a copy"
-            )
+        refuse_changed = partial(_refuse_changed, folder, manifest, end)
+        refuse_changed(tape.last_seq)  # what costs little comes first
         StrategyStates(folder).forget_after(tape.last_seq)
         keep_code(folder, config, strategies)
         past, changes = _past_to_recall(folder, config, manifest, tape, code)
         begin = partial(_prepared, folder, manifest, config, tape, wall=wall, clock=clock)
         session: Run | LiveRun | None = None
         if past is None or past.resumed is None:
-            session = _from_snapshot(folder, tape, past, code, begin)
+            session = _from_snapshot(folder, tape, past, code, begin, refuse_changed)
         if session is None:
+            refuse_changed(1)
             session = begin(strategies, past=past, code=code)
             session.resumed = _in_words(past, changes)
     except BaseException:
         tape.close()
         raise
     return session
+
+
+def _refuse_changed(folder: Path, manifest: Manifest, end: RunEnd | None, first_seq: int) -> None:
+    """Raise ``RunError`` if the record was changed since it was written, as far as it is needed: from ``first_seq``
+    on. What is before the snapshot of a run is left to ``verify``."""
+    with open_reader(tape_path(folder)) as reader:
+        faults = examine(reader, end, first_seq=max(first_seq, 1)).faults
+    if faults:
+        raise RunError(
+            f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
+            "restore it from a copy"
+        )
 
 
 def _prepared(
@@ -155,13 +170,20 @@ def _prepared(
 
 
 def _from_snapshot(
-    folder: Path, tape: AnyTape, past: PastToRecall | None, code: Code, begin: Callable[..., Run | LiveRun]
+    folder: Path,
+    tape: AnyTape,
+    past: PastToRecall | None,
+    code: Code,
+    begin: Callable[..., Run | LiveRun],
+    refuse_changed: Callable[[int], None],
 ) -> Run | LiveRun | None:
-    """The run as its newest snapshot has it that can be used; ``None`` if there is none."""
+    """The run as its newest snapshot has it that can be used; ``None`` if there is none. ``refuse_changed(seq)`` is
+    called for the record behind it."""
     for seq, state in usable_states(folder, tape, first=past.upto if past is not None else 1, code=code):
         if isinstance(state, str):
             log.warning("the snapshot at seq %d is not used: %s", seq, state)
             continue
+        refuse_changed(state.tape_seq)
         session = begin(None, after=seq, code=code)
         try:
             session.restore(state.state)

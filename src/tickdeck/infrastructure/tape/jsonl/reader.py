@@ -317,14 +317,13 @@ class JsonlTapeReader(Reading):
         for segment, following in zip(segments, [*segments[1:], None], strict=True):
             low = max(after, segment.head.after_seq)
             high = last if following is None else min(last, following.head.after_seq)
-            if low < high and following is not None:
-                first, end = wanted.bounds_in(load_index(segment), low + 1, high)
-                low, high = max(low, first - 1), min(high, end)
-            if low >= high:
-                continue
-            if ranges and ranges[-1][1] == low:
-                low = ranges.pop()[0]
-            ranges.append((low, high))
+            index = load_index(segment) if low < high else None
+            if index is not None:
+                known = min(high, index.last_seq)  # more may be appended to the last segment
+                first, end = wanted.bounds_in(index, low + 1, known)
+                _add_range(ranges, max(low, first - 1), min(known, end))
+                low = max(low, known) if following is None else high
+            _add_range(ranges, low, high)
         return ranges
 
     def _read_range(self, wanted: Wanted, after: int, last: int) -> Iterator[DomainEvent]:
@@ -388,6 +387,13 @@ class JsonlTapeReader(Reading):
         name, version = parse_event_head(head)
         kind = self._kinds[head] = name, _line_decoder(name, version, HEAD_AT + len(head))
         return kind
+
+
+def _add_range(ranges: list[tuple[int, int]], low: int, high: int) -> None:
+    if low < high:
+        if ranges and ranges[-1][1] == low:
+            low = ranges.pop()[0]
+        ranges.append((low, high))
 
 
 def _line_decoder(name: str, version: int, end: int) -> Decode:
