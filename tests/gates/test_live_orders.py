@@ -310,7 +310,8 @@ import test_live_orders as t
 from tickdeck.bootstrap import resume_run, start_live_run
 url, data = sys.argv[1], Path(sys.argv[2])
 folders = sorted(data.iterdir())
-run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600), data)
+mine = (t.StrategyConfig(spec=f"{t.STRATEGIES}:{sys.argv[3]}"),)
+run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600, strategies=mine), data)
 def progress(ts):
     if run.caught_up():
         print(run.kernel.seq, flush=True)
@@ -329,10 +330,12 @@ def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
         venue.kill()
 
 
-def kill_after(url: str, data: Path, turns: int) -> None:
+def kill_after(url: str, data: Path, turns: int, strategy: str = "Busy") -> None:
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     with subprocess.Popen(
-        [sys.executable, "-c", TRADER, url, str(data)], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE
+        [sys.executable, "-c", TRADER, url, str(data), strategy],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         for _ in range(turns):

@@ -33,6 +33,7 @@ from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import parse_timeframe
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 from tickdeck.infrastructure.runs import (
     Manifest,
 )
@@ -58,7 +59,10 @@ def _conditions_of(strategies: Sequence[tuple[str, Strategy]], symbols: Sequence
 
 def stop_orders_of(config: RunConfig) -> StopOrders:
     """Which stop orders the venue of a run takes."""
-    return StopOrders(stops=not config.live, pairs=not config.live)
+    if not config.live:
+        return StopOrders()
+    known = ExchangeFactory.capabilities.get(config.exchange)
+    return StopOrders(stops=known is not None and known.stop_orders, pairs=known is not None and known.order_pairs)
 
 
 class Core:

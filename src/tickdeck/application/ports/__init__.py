@@ -16,6 +16,7 @@ from tickdeck.application.ports.exchange import (
     OrderPairResult,
     OrderRequest,
     OrderResult,
+    PairExchange,
     Transfer,
 )
 from tickdeck.application.ports.market_data import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
@@ -56,6 +57,7 @@ __all__ = [
     "OrderRequest",
     "OrderResult",
     "OverloadableFeed",
+    "PairExchange",
     "RememberingFeed",
     "Snapshot",
     "Tape",

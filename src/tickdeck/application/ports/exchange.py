@@ -29,6 +29,7 @@ __all__ = [
     "OrderPairResult",
     "OrderRequest",
     "OrderResult",
+    "PairExchange",
     "Transfer",
 ]
 
@@ -62,7 +63,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``client_order_id``: a regular expression that every client order id must match as a whole.
     ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
-    ``private_stream``: orders, fills and balances are pushed. ``order_pairs``: it takes an ``OrderPair``.
+    ``private_stream``: orders, fills and balances are pushed. ``stop_orders``: it takes orders with a ``stop``.
+    ``order_pairs``: it takes an ``OrderPair``, so it is a ``PairExchange``.
     ``cancel_on_disconnect``: the venue cancels open orders when the connection is lost; if ``False``, open orders stay.
 
     When an order counts as never received (times in ns): ``in_flight`` is how long a request may still take effect
@@ -81,6 +83,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = "[A-Za-z0-9_-]{1,36}"
     client_ids_unique: str = "open"
     private_stream: bool = True
+    stop_orders: bool = False
     order_pairs: bool = False
     cancel_on_disconnect: bool = False
     in_flight: int = 15_000_000_000
@@ -124,6 +127,9 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     order.
 
     ``client_order_id`` is ours. It is the only way to find the order if the answer is lost.
+
+    ``stop`` (quote): the order waits until the last price reaches it, and becomes a market order. Raises
+    ``NotSupported`` without ``capabilities.stop_orders``, and together with a ``limit``: that is an ``OrderPair``.
     """
 
     client_order_id: str
@@ -132,6 +138,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Quantity
     limit: Price | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
+    stop: Price | None = None
 
 
 class OrderPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,3 +331,13 @@ class Exchange(Protocol):
 
     async def close(self) -> None:
         """Close all connections. You may call this twice."""
+
+
+class PairExchange(Exchange, Protocol):
+    """An exchange with pairs of orders of which one cancels the other (``capabilities.order_pairs``)."""
+
+    async def place_pair(self, pair: OrderPair) -> OrderPairResult:
+        """Place both orders once, or neither. A fill of one ends the other."""
+
+    async def cancel_pair(self, symbol: str, client_order_id: str) -> OrderPairResult:
+        """Cancel what is open of a pair. Raises ``UnknownOrder`` if nothing is."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import cast
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Exchange, OrderRequest, OrderResult
+from tickdeck.application.ports import Exchange, OrderRequest, OrderResult, PairExchange
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
@@ -26,6 +27,7 @@ from tickdeck.domain.values import Money, OrderStatus
 from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, SymbolHalted, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
 from tickdeck.infrastructure.exchanges.fee_coin import FeeCoin
+from tickdeck.infrastructure.exchanges.pairs import PairsAsOrders
 from tickdeck.infrastructure.exchanges.reconciliation import Reconciliation
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
@@ -85,6 +87,8 @@ class ExchangeVenue:
         on_error: Callable[[Exception], object] = lambda error: None,
         on_halted_symbol: Callable[[], object] = lambda: None,
     ) -> None:
+        if exchange.capabilities.order_pairs:
+            exchange = PairsAsOrders(cast(PairExchange, exchange), orders)
         self.name = exchange.name
         self.closing = False
         self._exchange = exchange
@@ -285,6 +289,7 @@ class ExchangeVenue:
             quantity=order.quantity,
             limit=order.limit,
             time_in_force=order.time_in_force,
+            stop=order.stop,
         )
         try:
             result = await self._exchange.place(request)

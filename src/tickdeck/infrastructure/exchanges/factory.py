@@ -9,10 +9,11 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.ports import Exchange
+from tickdeck.application.ports import Exchange, ExchangeCapabilities
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.credentials import Credentials, load_credentials
+from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT
 from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 from tickdeck.infrastructure.exchanges.binance.wire import (
     MAINNET,
@@ -66,6 +67,8 @@ class ExchangeFactory:
 
     makers: ClassVar[dict[str, Make]] = {"binance": _binance}
     """By name; a program may add its own."""
+    capabilities: ClassVar[dict[str, ExchangeCapabilities]] = {"binance": BINANCE_SPOT.capabilities}
+    """What they can do, by name. A run on an exchange that is missing here sends no stop orders."""
 
     @classmethod
     def create_exchange(

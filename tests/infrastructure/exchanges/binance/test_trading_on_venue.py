@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from venue_account_kit import in_venue
 
 from tickdeck.application.ports import OrderPair, OrderRequest
 from tickdeck.domain.events import VenueFillReported, VenueOrderReported
@@ -51,20 +51,6 @@ def test_the_venues_limits_are_never_exceeded_and_cancels_pass() -> None:
 
 
 D = Decimal
-
-
-def in_venue(body: Callable[[RunningVenue, BinanceExchange], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        async with running_venue(**options) as venue, asyncio.timeout(20):
-            exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
-            for price in (40_000, 60_000):
-                venue.traders.quote("BTCUSDT", price < 50_000, D(price), D(5), venue.venue.now())
-            try:
-                await body(venue, exchange)
-            finally:
-                await exchange.close()
-
-    asyncio.run(run())
 
 
 def pair(side: Side = Side.SELL, **changes: Any) -> OrderPair:

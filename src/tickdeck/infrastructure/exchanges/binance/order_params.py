@@ -17,7 +17,11 @@ _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FO
 def order_params(order: OrderRequest) -> dict[str, Any]:
     """The parameters of a new order. Raises ``NotSupported``."""
     params: dict[str, Any] = {"symbol": order.symbol, "side": order.side.value.upper()}
-    if order.limit is None:
+    if order.stop is not None:
+        if order.limit is not None:
+            raise NotSupported("binance: a stop and a limit are a pair of orders; use place_pair")
+        params |= {"type": "STOP_LOSS", "stopPrice": text(order.stop)}
+    elif order.limit is None:
         if order.time_in_force is TimeInForce.POST_ONLY:
             raise NotSupported("binance: a market order cannot be post-only")
         params["type"] = "MARKET"

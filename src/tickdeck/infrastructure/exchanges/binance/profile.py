@@ -57,6 +57,7 @@ BINANCE_SPOT = Profile(
         client_order_id="[A-Za-z0-9_-]{1,36}",
         client_ids_unique="open",
         private_stream=True,
+        stop_orders=True,
         order_pairs=True,
         cancel_on_disconnect=False,
         in_flight=15 * _S,  # the receive window of 5 s, and 10 s after which the engine answers "status unknown"

@@ -34,6 +34,7 @@ from tickdeck.errors import (
     FilterViolated,
     InsufficientFunds,
     InvalidSymbol,
+    NotSupported,
     OutcomeUnknown,
     RequestRefused,
     UnknownOrder,
@@ -129,6 +130,8 @@ class PaperExchange:
     async def place(self, order: OrderRequest) -> OrderResult:
         if order.client_order_id in self._orders:
             raise DuplicateClientId(f"paper: the client order id {order.client_order_id} is taken")
+        if order.stop is not None:
+            raise NotSupported("paper: orders with a stop come from a run alone")
         known = self._orders[order.client_order_id] = _Order(order)
         self._venue.submit(
             OrderSubmittedEvent(

@@ -1,0 +1,91 @@
+"""Live runs with stops and targets against the exchange on localhost: pairs (OCO), partial fills, kills."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from many_examples import SEEDS
+from test_live_orders import STRATEGIES, ask, config, finish, key, kill_after, short_lag, venue_process
+
+from tickdeck.bootstrap import open_record, start_live_run, verify_run
+from tickdeck.bootstrap.live import LiveRun
+from tickdeck.bootstrap.venue import open_venue
+from tickdeck.domain.events import (
+    AccountDifferenceFound,
+    DomainEvent,
+    OrderSubmittedEvent,
+    ProtectionDecidedEvent,
+    VenueFillReported,
+)
+from tickdeck.infrastructure.config import StrategyConfig
+
+__all__ = ["key", "short_lag", "venue_process"]
+
+CAREFUL = (StrategyConfig(spec=f"{STRATEGIES}:Careful"),)
+
+
+def check(run: LiveRun, url: str) -> list[DomainEvent]:
+    """The run's orders, fills and balances are the exchange's, with both orders of a pair as one, and it is proven."""
+    there: dict[str, list[Any]] = {}
+    for order in ask(url, "orders?account=demo"):
+        there.setdefault(order["client_id"][:30], []).append(order)
+    events = list(open_record(run.folder))
+    ours = run.core.execution.orders
+    assert set(there) <= {event.order_id for event in events if isinstance(event, OrderSubmittedEvent)}
+    for order_id, legs in there.items():
+        pair = ours[order_id].stop is not None and ours[order_id].limit is not None
+        assert len(legs) == (2 if pair else 1)
+        assert ours[order_id].filled == sum(Decimal(leg["filled"]) for leg in legs), order_id
+        assert ours[order_id].is_open == any(leg["status"] in ("NEW", "PARTIALLY_FILLED") for leg in legs), order_id
+    fills = {(event.symbol, event.venue_trade_id) for event in events if isinstance(event, VenueFillReported)}
+    assert len(fills) == len(ask(url, "fills?account=demo"))
+    for currency, amounts in ask(url, "balances?account=demo")["demo"].items():
+        total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
+        assert run.core.portfolio.account.balances.get(currency, Decimal(0)) == total, currency
+    assert not [event for event in events if isinstance(event, AccountDifferenceFound)]
+    assert verify_run(run.folder)[0].identical
+    return events
+
+
+def reasons(events: list[DomainEvent]) -> set[str]:
+    return {event.reason for event in events if isinstance(event, ProtectionDecidedEvent)}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("faults", ["", "seed=1 drop_ack=0.1 late_fill=0.2:1s"])
+def test_a_protected_live_run_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
+    async def work() -> None:
+        async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
+            run = start_live_run(config(venue.url, 8, strategies=CAREFUL), tmp_path)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            events = await asyncio.to_thread(check, run, venue.url)
+            pairs = [
+                e for e in events if isinstance(e, OrderSubmittedEvent) and e.stop is not None and e.limit is not None
+            ]
+            assert len(pairs) > 3
+            assert reasons(events) >= {"protect", "move"}
+
+    asyncio.run(work())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("venue_process", ["seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
+def test_a_protected_live_run_killed_repeatedly_agrees_with_the_exchange(
+    tmp_path: Path, venue_process: str, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(3):
+        kill_after(venue_process, tmp_path, rng.randrange(20, 100), "Careful")
+    (folder,) = tmp_path.iterdir()
+    run = finish(folder)
+
+    assert "protect" in reasons(check(run, venue_process))
