@@ -129,6 +129,8 @@ def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
         (b'{"command":"halt","arguments":{"symbol":1}}\n', "Expected `str`"),
         (b"", "cannot be read"),
         (b'{"command":"halt","reason":"' + b"x" * 2 * LONGEST + b'"}\n', "longer than"),
+        (b'{"command":"halt","reason":"' + b"y" * (LONGEST - 100) + b'"}\n', "at most 1,000 are recorded"),
+        (b'{"command":"cancel","arguments":{"order_id":"' + b"y" * 1_001 + b'"}}\n', "'order_id' has 1,001 characters"),
         (b'{"command":"halt","reason":"\xff"}\n', "cannot be read"),
         (b'{"command":"halt","reason":"\\ud800"}\n', "cannot be read"),
         (b"[" * 100_000 + b"\n", "cannot be read"),
@@ -281,6 +283,43 @@ def test_a_stuck_run_is_reported_after_the_time_out(tmp_path: Path) -> None:
 
         with pytest.raises(RunError, match="did not answer within"):
             ask(tmp_path, Request(command="halt"), timeout=0.05)
+
+
+@pytest.mark.parametrize("answered", [b"", b'{"accepted":tr'])
+def test_a_run_that_ends_before_its_answer_is_reported_with_the_id_to_ask_again(
+    tmp_path: Path, answered: bytes
+) -> None:
+    with socket.socket(socket.AF_UNIX) as dying:
+        dying.bind(str(socket_path(tmp_path)))
+        dying.listen()
+
+        def die() -> None:
+            client, _ = dying.accept()
+            client.sendall(answered)
+            client.close()
+
+        thread = threading.Thread(target=die)
+        thread.start()
+        with pytest.raises(RunError, match=r"ended before it answered; .*--id a sends the same command again"):
+            ask(tmp_path, Request(command="halt", id="a"))
+        thread.join()
+
+
+def test_a_client_waits_for_a_place_if_many_others_wait(tmp_path: Path) -> None:
+    def crowd() -> Answer | None:
+        others = [socket.socket(socket.AF_UNIX) for _ in range(200)]
+        try:
+            for other in others:
+                other.connect(str(socket_path(tmp_path)))
+            return ask(tmp_path, Request(command="halt"))
+        finally:
+            for other in others:
+                other.close()
+
+    answer, _ = serve(tmp_path, crowd)
+
+    assert isinstance(answer, Answer)
+    assert answer.accepted
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from tickdeck.application.secret_names import REDACTED, SECRET_WORD, is_secret
 
 __all__ = ["REDACTED", "is_secret", "redacted", "remember_secrets", "without_known_secrets"]
 
-# The name, what may be between it and the value (`=`, `": "`, `%3D`), then the value: quoted, or up to what ends it.
+# The name from the telling word on, what may be between it and the value (`=`, `": "`, `%3D`), then the value: quoted,
+# or up to what ends it. What stands before the word in a name stays anyway. To look for it, or for an end without a
+# limit, would take hours in a megabyte of letters.
 _IN_TEXT = re.compile(
-    r"(?P<name>[\w-]*" + SECRET_WORD + r"[\w-]*|\b(?:sign|pwd)\b)"
+    r"(?P<name>" + SECRET_WORD + r"[\w-]{0,100}|\b(?:sign|pwd)\b)"
     r"(?P<between>\\?[\"']?\s*(?:=>?|:|%3D)\s*)"
     r"(?P<value>(?:Bearer|Basic)\s+[^\s\"',;]+|b?\\?\"(?:[^\"\\]|\\.)*\"?|b?\\?'(?:[^'\\]|\\.)*'?|[^\s&\"',;}\])]+)",
     re.IGNORECASE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from tickdeck.infrastructure.control.messages import Answer, QueryAnswer, Reques
 
 __all__ = ["ask", "query"]
 
+_PAUSE = 0.02  # seconds between two attempts to connect
 A = TypeVar("A", Answer, QueryAnswer)
 
 
@@ -46,17 +48,14 @@ def _exchange(folder: Path, request: Request, kind: type[A], timeout: float) -> 
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             try:
-                connection.connect(str(path))
+                _connect(connection, str(path), timeout)
             except (FileNotFoundError, ConnectionRefusedError):
                 return None
             connection.sendall(msgspec.json.encode(request) + b"\n")
             with connection.makefile("rb") as answers:
                 line = answers.readline()
         if not line.endswith(b"\n"):
-            raise RunError(
-                f"run {folder.name} ended before it answered; `tickdeck events {folder.name}` shows what it did"
-                f"{_again(request)}"
-            )
+            raise ConnectionResetError
         return msgspec.json.decode(line, type=kind)
     except TimeoutError:
         what = "did not answer within" if request.query else "may still do what you asked, but did not answer within"
@@ -64,10 +63,28 @@ def _exchange(folder: Path, request: Request, kind: type[A], timeout: float) -> 
             f"run {folder.name} {what} {timeout:g} s: a handler keeps it busy; SIGTERM to its process ends it within "
             f"five seconds{_again(request)}"
         ) from None
+    except (ConnectionResetError, BrokenPipeError):
+        raise RunError(
+            f"run {folder.name} ended before it answered; `tickdeck events {folder.name}` shows what it did"
+            f"{_again(request)}"
+        ) from None
     except OSError as error:
         raise RunError(f"{path}: cannot reach the run: {error.strerror or error}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: the answer cannot be read: {error}; another version of Tickdeck runs it") from None
+
+
+def _connect(connection: socket.socket, path: str, timeout: float) -> None:
+    """Connect, and wait for a place if too many others wait for the run. Raises ``TimeoutError``."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.connect(path)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_PAUSE)
 
 
 def _again(request: Request) -> str:

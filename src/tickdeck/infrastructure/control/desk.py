@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
     RiskLimitBreachedEvent,
     SystemWarning,
 )
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.control.messages import Answer, Request
 
 __all__ = ["CommandDesk", "refused"]
@@ -30,6 +30,7 @@ __all__ = ["CommandDesk", "refused"]
 _ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", OPERATOR)
 """The components that carry out commands: their warnings say what they did not do."""
 _MOST_EVENTS = 1_000  # in an answer
+_LONGEST_TEXT = 1_000  # characters of a reason or an argument
 _PREFIX = "control-"  # of the correlation ids of commands
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -69,6 +70,11 @@ class CommandDesk:
         first."""
         if not self._kernel.seq:
             return refused("the run has not begun yet; try again in a moment")
+        for name, text in (("reason", request.reason), ("who", request.who), *request.arguments.items()):
+            if len(text) > _LONGEST_TEXT or len(name) > _LONGEST_TEXT:
+                return refused(
+                    f"{format_value(name)} has {len(text):,} characters; at most {_LONGEST_TEXT:,} are recorded"
+                )
         account = request.arguments.get("account")
         if account and account not in self._accounts and request.command != "strategy-update":  # a parameter there
             there_is = ", ".join(self._accounts) or "none"

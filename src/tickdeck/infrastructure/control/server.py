@@ -22,6 +22,7 @@ from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, 
 __all__ = ["ControlServer"]
 
 _PATIENCE = 5.0  # seconds in which a client must have sent its request
+_BACKLOG = 1_024  # clients that wait while the run is busy
 _IDLE = 60.0  # seconds without a further request, after which the connection is closed
 
 
@@ -49,7 +50,9 @@ class ControlServer:
 
     async def __aenter__(self) -> ControlServer:
         try:
-            self._server = await asyncio.start_unix_server(self._serve, sock=_bound(self._path), limit=LONGEST)
+            self._server = await asyncio.start_unix_server(
+                self._serve, sock=_bound(self._path), limit=LONGEST, backlog=_BACKLOG
+            )
         except OSError as error:
             raise RunError(f"{self._path}: cannot listen for commands: {error.strerror or error}") from None
         return self
