@@ -122,6 +122,12 @@ def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path
     data = complete.parent
     archived = cli("runs", "archive", complete.name, "--drop", "--data", data, "--json")
     listed = cli("events", complete.name, "--type", "order.submitted", "--data", data, "--json")
+    orders = ("--type", "order.*", "--data", data)
+    out = data / "orders.csv"
+    others = [
+        cli("export", complete.name, "--format", "csv", "--out", out, *orders),
+        cli("replay", complete.name, "--speed", "max", "--json", *orders),
+    ]
     market = cli("events", complete.name, "--type", "*.trade", "--data", data, "--json")
     checked = cli("tape", "check", complete.name, "--data", data)
     as_json = cli("tape", "check", complete.name, "--data", data, "--json")
@@ -133,6 +139,7 @@ def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path
     assert (listed.exit_code, checked.exit_code) == (0, 0)
     assert listed.stdout.count("order.submitted") > 5
     assert listed.stderr == ""  # nothing of what was asked for is gone
+    assert all(said.exit_code == 0 and "dropped" not in said.stderr for said in others)
     for said in (market.stderr, verified.stderr):
         assert "was dropped" in said
     assert "not checked: the market data from 2024-" in checked.stdout

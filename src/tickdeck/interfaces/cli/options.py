@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ __all__ = [
     "data_option",
     "import_option",
     "json_option",
+    "may_match_market",
     "metrics_option",
     "recorded_place",
     "recorded_run",
@@ -112,6 +114,14 @@ import_option = click.option(
 def json_option(what: str) -> Callable[[F], F]:
     """The option ``--json``. ``what`` says, in its help text, what is printed as JSON."""
     return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else.")
+
+
+def may_match_market(patterns: Iterable[str]) -> bool:
+    """Whether types of events ask for something that comes with the market data, which may be gone."""
+    from tickdeck.domain.events import event_types
+
+    market = [name for name in event_types() if name.startswith(("market.", "feed.", "venue."))]
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in market)
 
 
 def recorded_place(data: Path, place: str, *, market: bool = True) -> Path:

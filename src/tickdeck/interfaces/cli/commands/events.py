@@ -22,6 +22,7 @@ from tickdeck.interfaces.cli.options import (
     data_option,
     import_option,
     json_option,
+    may_match_market,
     recorded_place,
     time_value,
 )
@@ -84,7 +85,7 @@ def events(
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.tape.opening import tape_path
 
-    folder = recorded_place(data, run, market=_may_match_market(types))
+    folder = recorded_place(data, run, market=may_match_market(types))
     check_span(first_ts, last_ts)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
     more = _poll(tape_path(folder)) if follow else lambda: False
@@ -180,14 +181,6 @@ def _why_nothing(folder: Path, patterns: Iterable[str], symbol: str | None) -> I
     symbols = read_manifest(folder).symbols
     if symbol is not None and symbol not in symbols:
         yield f"the run has no symbol {symbol!r}; it has {', '.join(symbols)}"
-
-
-def _may_match_market(patterns: Iterable[str]) -> bool:
-    """Whether ``patterns`` ask for something that comes with the market data, which may be gone."""
-    from tickdeck.domain.events import event_types
-
-    market = [name for name in event_types() if name.startswith(("market.", "feed.", "venue."))]
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in market)
 
 
 def _unknown_types(patterns: Iterable[str]) -> Iterator[str]:

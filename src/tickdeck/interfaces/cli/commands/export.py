@@ -19,6 +19,7 @@ from tickdeck.interfaces.cli.options import (
     data_option,
     import_option,
     json_option,
+    may_match_market,
     recorded_place,
     recorded_run,
     run_argument,
@@ -94,7 +95,7 @@ def export(
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.exporting import export_events
 
-    folder = recorded_place(data, run)
+    folder = recorded_place(data, run, market=may_match_market(types))
     check_span(first_ts, last_ts)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts)
     count = RowCount(sys.stderr)

@@ -24,6 +24,7 @@ from tickdeck.interfaces.cli.options import (
     data_option,
     import_option,
     json_option,
+    may_match_market,
     recorded_place,
     run_argument,
     time_value,
@@ -84,7 +85,7 @@ def replay(
     """
     from tickdeck.interfaces.cli.deck import Deck, deck_possible
 
-    folder = recorded_place(data, run)
+    folder = recorded_place(data, run, market=may_match_market(types))
     replayer = _replayer(folder, types, symbols)
     events = replayer.replay(first_ts, last_ts, speed, types, symbols, exchanges)
     lines = _json if as_json else _Told(replayer)
