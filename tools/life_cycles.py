@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tickdeck.domain.trading import (
+    COPY_TRANSITIONS,
     ORDER_BY_FILL,
     ORDER_BY_REPORT,
     ORDER_FOUND_AFTER_ALL,
@@ -24,6 +25,7 @@ from tickdeck.domain.trading import (
     PROTECTION_TRANSITIONS,
     TRADE_TRANSITIONS,
     TRIGGER_TRANSITIONS,
+    CopyStatus,
     PositionStatus,
     ProtectionStatus,
     TradeStatus,
@@ -47,6 +49,7 @@ LIFE_CYCLES: dict[str, LifeCycle] = {
         {"report": ORDER_BY_REPORT, "fill or amend": ORDER_BY_FILL, "found after all": ORDER_FOUND_AFTER_ALL},
     ),
     "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS}),
+    "copy": LifeCycle(CopyStatus.NEW, {"": COPY_TRANSITIONS}),
     "trigger": LifeCycle(TriggerStatus.NEW, {"": TRIGGER_TRANSITIONS}),
     "position": LifeCycle(PositionStatus.FLAT, {"": POSITION_TRANSITIONS}),
     "protection": LifeCycle(ProtectionStatus.WAITING, {"": PROTECTION_TRANSITIONS}),

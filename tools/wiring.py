@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tickdeck.application.engines import (
+    CopyEngine,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -47,6 +48,7 @@ ENGINES: tuple[Any, ...] = (
     VenueGateway,
     PortfolioEngine,
     HeartbeatEngine,
+    CopyEngine,
 )
 SOURCES = {
     "market": ("market.trade", "market.tick", "market.book", "market.book_delta", "market.candle"),

@@ -42,6 +42,7 @@ from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config_copy import CopyConfig
 from tickdeck.infrastructure.strategies import CODE
 
 # -- the oracle: restoring the state from a record gives the same state as executing it -----------------------------
@@ -116,6 +117,8 @@ ACCOUNTS = {
     "alice": AccountConfig(exchange="paper", owner="Alice", balances={"USDT": Decimal(3_000)}),
     "bob": AccountConfig(exchange="paper", risk=RiskLimits(max_daily_loss=Decimal(2))),
     "carol": AccountConfig(exchange="paper", owner="Carol"),
+    "dora": AccountConfig(exchange="paper"),
+    "erin": AccountConfig(exchange="paper"),
 }
 TRADERS = ("alice", "bob", "carol", "alice", "bob", "carol")
 COMMANDS_TO_ACCOUNTS = {
@@ -155,7 +158,12 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             for strategy, account in zip(wanted.strategies, TRADERS, strict=True)
         )
         triggers = tuple(msgspec.structs.replace(one, account="alice") for one in TRIGGERS)
-        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders, triggers=triggers)
+        copies = (
+            CopyConfig(leader="account:alice", follower="dora", size={"multiple": 3}, timeout="25ms"),
+            CopyConfig(leader="strategy:Busy", follower="erin", size={"share": "2%"}, exits="own", trailing="0.1%"),
+            CopyConfig(leader="account:dora", follower="bob", size={"fixed": 20}),
+        )
+        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders, triggers=triggers, copy=copies)
     run = start_run(wanted, tmp_path_factory.mktemp("data"))
 
     def command() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from folding import exposure_of, state_of
 
-from tickdeck.application.engines import MarketDataEngine
+from tickdeck.application.engines import CopyEngine, MarketDataEngine
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.bootstrap.core import Core
@@ -29,6 +29,7 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
             for symbol, signals in core.signals._symbols.items()
             for name, signal in signals.items()
         },
+        "copies": [_copies(engine) for engine in core.copies],
         **{f"{part} of {account.account_id}": state for account in core.accounts for part, state in _account(account)},
         "paused": list(strategies.paused),
         "profits": {
@@ -41,6 +42,20 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
         "candles of triggers": core.triggers._values.candles.last,
         "strategies": {name: _attributes(strategy) for name, strategy in strategies.strategies.items()},
         "chance": {name: strategy.rng.getstate() for name, strategy in strategies.strategies.items()},
+    }
+
+
+def _copies(engine: CopyEngine) -> dict[str, Any]:
+    parts = ("copy_id", "status", "wanted", "filled", "attempts", "is_over", "timer_id", "_filled", "_fees")
+    return {
+        "copies": {name: [getattr(copy, part) for part in parts] for name, copy in engine.copies.items()},
+        "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in engine.copies.items()},
+        "orders": {order_id: copy.copy_id for order_id, copy in engine._orders.items()},
+        "waiting": engine._waiting,
+        "seen": list(engine._seen),
+        "leads": engine._leads,
+        "holds": engine._holds,
+        "later": engine._later,
     }
 
 

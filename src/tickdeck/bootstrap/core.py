@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tickdeck.application.engines import (
     CandlePlan,
     ConditionValues,
+    CopyEngine,
     FeedMonitor,
     HeartbeatEngine,
     InstrumentEngine,
+    Leader,
     MarketDataEngine,
     PortfolioEngine,
     Portfolios,
@@ -29,10 +31,12 @@ from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name
-from tickdeck.domain.events import DomainEvent
-from tickdeck.domain.market import parse_timeframe
+from tickdeck.domain.events import DomainEvent, OrderEvent
+from tickdeck.domain.market import Instrument, parse_timeframe
+from tickdeck.domain.values import Price
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.config_copy import CopyConfig
 from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 from tickdeck.infrastructure.runs import (
     Manifest,
@@ -151,6 +155,8 @@ class Core:
                 execution=mine.execution,
                 portfolio=mine.portfolio,
             )
+        self.copies = [self._copier(copy, config, manifest, instrument) for copy in config.copy]
+        """One for each ``[[copy]]``."""
         self.triggers = TriggerEngine(
             kernel,
             ConditionValues(kernel, self.market_data, self.signals, self._figures_of, self.profits),
@@ -162,12 +168,43 @@ class Core:
             wishes=[wish.as_wish() for wish in config.triggers],
         )
         self.triggers.check_wishes()
-        engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers)
+        engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers, *self.copies)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 
     def _figures_of(self, account_id: str) -> PortfolioEngine | Portfolios:
         """Those of one account; with an empty id, those of all."""
         return self.account(account_id).portfolio if account_id else self.figures
+
+    def _copier(
+        self, copy: CopyConfig, config: RunConfig, manifest: Manifest, instrument: Callable[[str], Instrument]
+    ) -> CopyEngine:
+        names = [account.account_id for account in self.accounts]
+        kind, _, who = copy.leader.partition(":")
+        for name in (copy.follower, who) if kind == "account" else (copy.follower,):
+            if name not in names:
+                raise ConfigError(f"copy {copy.copy_name}: the run does not trade with account {name}")
+        if kind == "strategy" and self.strategies.strategies and who not in self.strategies.strategies:
+            there_is = ", ".join(self.strategies.strategies)
+            raise ConfigError(f"copy {copy.copy_name}: the run has no strategy {who!r}; it has: {there_is}")
+        if copy.copy_name in self.strategies.strategies:
+            raise ConfigError(f"copy {copy.copy_name}: a strategy has the same name; give the copy another")
+        return CopyEngine(
+            self.kernel,
+            copy.settings(),
+            Leader(copy.leader, instrument, self._stop_of),
+            portfolio=self.account(copy.follower).portfolio,
+            instrument=instrument,
+            nonce=manifest.nonce,
+            may_owe=not config.live and (config.paper.short_selling or config.paper.margin is not None),
+        )
+
+    def _stop_of(self, fill: OrderEvent) -> Price | None:
+        """The stop of the position that ``fill`` opened."""
+        for account in self.accounts:
+            if account.account_id == fill.account_id:
+                protection = account.risk.protections.book.protections.get(fill.order_id)
+                return protection.stop()[0] if protection is not None else None
+        return None
 
     def account(self, account_id: str) -> AccountEngines:
         """The engines of one account."""

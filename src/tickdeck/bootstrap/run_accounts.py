@@ -54,7 +54,10 @@ def names_of_accounts(config: RunConfig) -> tuple[str, ...]:
     chosen by name. Empty if the run has one account without a table of its own, or a live run chose none."""
     chosen = [config.account] if config.account else []
     if config.live:
-        named = (strategy.account for strategy in config.strategies if strategy.account)
+        named = [strategy.account for strategy in config.strategies if strategy.account]
+        for copy in config.copy:
+            named += [copy.leader.removeprefix("account:")] if copy.leader.startswith("account:") else []
+            named.append(copy.follower)
         return tuple(dict.fromkeys([*chosen, *named]))
     on_paper = [name for name, entry in config.accounts.items() if entry.is_paper]
     if not on_paper:

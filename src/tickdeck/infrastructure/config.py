@@ -19,6 +19,7 @@ from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.archive_policy import ArchiveConfig
+from tickdeck.infrastructure.config_copy import CopyConfig, check_copies
 from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.listening import listen_address
@@ -142,6 +143,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       built-in ones.
     - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
     - ``accounts``: accounts at exchanges and on paper, by name. A run with paper orders trades with those on paper.
+    - ``copy``: accounts that copy the trades of a leader.
     - ``watch``: what a live run tolerates around it. No event of a run from files depends on it.
     - ``archive``: what becomes of a live run's old market data. No event depends on it.
     - ``max_cascade``: how many events one input may cause before trading is halted.
@@ -179,6 +181,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
     accounts: dict[str, AccountConfig] = {}
+    copy: tuple[CopyConfig, ...] = ()
     watch: WatchConfig = WatchConfig()
     archive: ArchiveConfig = ArchiveConfig()
     max_cascade: int = 10_000
@@ -206,6 +209,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
         if self.account and self.account not in self.accounts:
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
+        check_copies(self.copy, self.accounts)
         for strategy in self.strategies:
             if strategy.account and strategy.account not in self.accounts:
                 raise ConfigError(
@@ -379,6 +383,7 @@ def _with_limits(account: Any, data: dict[str, Any]) -> Any:
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [accounts.NAME]": AccountConfig,
     "under [archive]": ArchiveConfig,
+    "under [[copy]]": CopyConfig,
     "under [instruments.SYMBOL]": Instrument,
     "under [paper]": PaperConfig,
     "under [risk]": RiskLimits,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
-from enum import StrEnum
-
-from msgspec.structs import force_setattr
+from decimal import Context, Decimal
 
 from tickdeck.application.commands.messages import Command
 from tickdeck.application.commands.open_trades import OpenTrades
@@ -16,11 +13,20 @@ from tickdeck.application.identity import client_order_id
 from tickdeck.application.ports import Exchange, OrderFill, OrderRequest, OrderResult
 from tickdeck.domain.aggregates import ValueObject
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, Trade
-from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.domain.trading import (
+    EXACT,
+    CopyRule,
+    CopySizing,
+    LeaderTrade,
+    Trade,
+    check_symbol,
+    tradable_quantity,
+    wanted_quantity,
+    worst_price,
+)
+from tickdeck.domain.values import ZERO, Money, Quantity, Side, TimeInForce
 from tickdeck.errors import (
     ConcurrencyError,
-    ConfigError,
     DomainError,
     DuplicateClientId,
     ExchangeError,
@@ -45,55 +51,6 @@ __all__ = [
 _AVERAGE = Context(prec=28)
 _CONFLICTS = 20  # times that a result is saved again because another trade changed the same balance
 _ATTEMPTS = 3  # times that a request is sent which had no effect
-
-
-class CopySizing(StrEnum):
-    """How large a copy is: ``fixed`` (``amount`` is a notional in quote), ``multiple`` (of the leader's quantity) or
-    ``share`` (of what the follower has free of the currency that it pays with)."""
-
-    FIXED = "fixed"
-    MULTIPLE = "multiple"
-    SHARE = "share"
-
-
-class CopyRule(ValueObject, frozen=True, kw_only=True):
-    """How a follower copies. ``max_slippage`` is the fraction by which the price may be worse than the leader's.
-    ``min_notional`` is in quote; smaller copies are not made. ``symbols`` are those that may be copied; empty means
-    all. A sale is never larger than what the follower has free.
-
-    Raises ``ConfigError`` for an unknown sizing, a number that is not a ``Decimal``, an amount that is not above 0, or
-    a slippage that is not from 0 to below 1.
-    """
-
-    sizing: CopySizing = CopySizing.MULTIPLE
-    amount: Decimal = Decimal(1)
-    max_slippage: Decimal = Decimal("0.005")
-    min_notional: Money = ZERO
-    symbols: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        try:
-            force_setattr(self, "sizing", CopySizing(self.sizing))
-        except ValueError:
-            raise ConfigError(f"CopyRule: sizing is {self.sizing!r}; give one of {', '.join(CopySizing)}") from None
-        for name in ("amount", "max_slippage", "min_notional"):
-            value: object = getattr(self, name)
-            if not isinstance(value, Decimal) or not value.is_finite():
-                raise ConfigError(f"CopyRule: {name} is {value!r}; give a Decimal, such as Decimal('0.5')")
-        if not self.amount > 0:
-            raise ConfigError(f"CopyRule: the amount is {self.amount}; give one above 0")
-        if not 0 <= self.max_slippage < 1:
-            raise ConfigError(f"CopyRule: max_slippage is {self.max_slippage}; give a fraction, such as 0.005")
-
-
-class LeaderTrade(ValueObject, frozen=True, kw_only=True):
-    """What is copied: ``quantity`` (base) at ``price`` (quote). ``trade_id`` must never come twice for two trades."""
-
-    trade_id: str
-    symbol: str
-    side: Side
-    quantity: Quantity
-    price: Price
 
 
 class ExecuteCopyTradeCommand(Command, frozen=True, kw_only=True):
@@ -282,14 +239,14 @@ class ExecuteCopyTradeHandler(_TradeHandler):
             user_id=command.user_id,
         )
         try:
-            if rule.symbols and leader.symbol not in rule.symbols:
-                raise DomainError(f"{leader.symbol} is not copied; allowed: {', '.join(rule.symbols)}")
+            check_symbol(leader, rule)
             instrument = await self._instrument(account_id, leader.symbol)
             currency = instrument.quote if leader.side is Side.BUY else instrument.base
             await self._observe(work, command, (instrument.base, instrument.quote))
             balance = work.balances.get_or_new(account_id, currency)
-            limit = _worst_price(leader, rule, instrument)
-            quantity = _quantity(leader, rule, instrument, limit, balance.free)
+            limit = worst_price(leader, rule, instrument)
+            wanted = wanted_quantity(leader, rule, limit, free=balance.free)
+            quantity = tradable_quantity(wanted, leader, rule, instrument, limit, balance.free)
             trade.create(
                 symbol=leader.symbol,
                 side=leader.side,
@@ -361,39 +318,3 @@ class ReconcileTradeHandler(_TradeHandler):
                 return trade
             outcome = await self._find_out(trade)
         return await self._save(command.account_id, command.trade_id, outcome)
-
-
-def _worst_price(leader: LeaderTrade, rule: CopyRule, instrument: Instrument) -> Price:
-    """The leader's price with the slippage that is allowed, on the grid of the instrument, never beyond it."""
-    buys = leader.side is Side.BUY
-    factor = 1 + rule.max_slippage if buys else 1 - rule.max_slippage
-    steps = EXACT.divide(EXACT.multiply(leader.price, factor), instrument.tick_size)
-    rounded = steps.quantize(Decimal(1), ROUND_DOWN if buys else ROUND_UP, context=EXACT)
-    return EXACT.multiply(rounded, instrument.tick_size)
-
-
-def _quantity(leader: LeaderTrade, rule: CopyRule, instrument: Instrument, limit: Price, free: Money) -> Quantity:
-    """How much the follower trades (base). Raises ``DomainError`` if that is too small."""
-    if not limit > 0:
-        raise DomainError(f"the price {leader.price} leaves no price above 0 with a slippage of {rule.max_slippage}")
-    if rule.sizing is CopySizing.FIXED:
-        wanted = EXACT.divide(rule.amount, leader.price)
-    elif rule.sizing is CopySizing.MULTIPLE:
-        wanted = EXACT.multiply(leader.quantity, rule.amount)
-    else:
-        share = EXACT.multiply(max(free, ZERO), rule.amount)
-        wanted = EXACT.divide(share, limit) if leader.side is Side.BUY else share
-    if leader.side is Side.SELL:  # fees and rounding may have left less than the leader's part
-        wanted = min(wanted, max(free, ZERO))
-        if not wanted:
-            raise DomainError(f"no {instrument.base} is free to be sold")
-    quantity = instrument.quantise_quantity(wanted)
-    violation = instrument.violation(OrderType.LIMIT, quantity, limit)
-    if violation is not None:
-        raise DomainError(violation)
-    notional = EXACT.multiply(quantity, leader.price)
-    if notional < rule.min_notional:
-        raise DomainError(
-            f"the copy is worth {notional:f} {instrument.quote}, less than the minimum {rule.min_notional}"
-        )
-    return quantity

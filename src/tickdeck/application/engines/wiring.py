@@ -16,6 +16,7 @@ PRIORITY = {
     "profits": 53,
     "trigger": 52,
     "heartbeat": 50,
+    "copy": 40,
     "strategy": 0,
 }
 """Engines that hold state run before those that read it. When a strategy receives a trade, the market, signals and

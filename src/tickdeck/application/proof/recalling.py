@@ -23,7 +23,18 @@ from tickdeck.domain.events import (
 __all__ = ["RecallingKernel"]
 
 _FOLDED = frozenset(
-    ("feed_monitor", "risk", "execution", "portfolio", "heartbeat", "operator", "strategy", "profits", "trigger")
+    (
+        "feed_monitor",
+        "risk",
+        "execution",
+        "portfolio",
+        "heartbeat",
+        "operator",
+        "strategy",
+        "profits",
+        "trigger",
+        "copy",
+    )
 )
 """Components whose state is folded from the record, instead of handling its events."""
 _MADE_AGAIN = frozenset((*MarketDataEngine.publishes, *SignalEngine.publishes))

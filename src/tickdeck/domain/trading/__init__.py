@@ -3,6 +3,17 @@
 Pure rules, without accounts and market data.
 """
 
+from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
+from tickdeck.domain.trading.copy_rules import (
+    CopyRule,
+    CopySizing,
+    LeaderTrade,
+    check_symbol,
+    tradable_quantity,
+    wanted_quantity,
+    worst_price,
+)
+from tickdeck.domain.trading.copy_saga import CopySaga
 from tickdeck.domain.trading.order import Order, reservation
 from tickdeck.domain.trading.order_life_cycle import (
     ORDER_BY_FILL,
@@ -30,6 +41,7 @@ from tickdeck.domain.trading.trigger_action import NOTIFY, Action, parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
 
 __all__ = [
+    "COPY_TRANSITIONS",
     "EXACT",
     "NOTIFY",
     "ORDER_BY_FILL",
@@ -41,9 +53,14 @@ __all__ = [
     "TRADE_TRANSITIONS",
     "TRIGGER_TRANSITIONS",
     "Action",
+    "CopyRule",
+    "CopySaga",
+    "CopySizing",
+    "CopyStatus",
     "Distance",
     "ExitOrder",
     "ExitPlan",
+    "LeaderTrade",
     "Order",
     "PausedStrategies",
     "Position",
@@ -58,11 +75,15 @@ __all__ = [
     "TriggerSettings",
     "TriggerStatus",
     "TripFill",
+    "check_symbol",
     "cut",
     "merged_terms",
     "parse_action",
     "reservation",
     "terms_from_text",
     "terms_of",
+    "tradable_quantity",
+    "wanted_quantity",
     "why_terms_fail",
+    "worst_price",
 ]

@@ -1,0 +1,114 @@
+"""The copy of one trade of a leader, from the reservation to its end: which step may follow, and with how much."""
+
+from __future__ import annotations
+
+from decimal import Context
+
+from tickdeck.domain.events import OrderEvent, OrderFilledEvent, OrderPartiallyFilledEvent
+from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
+from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.trade import Trade
+from tickdeck.domain.values import ZERO, Money, Price, Quantity
+from tickdeck.errors import InvalidTransition
+
+__all__ = ["CopySaga"]
+
+_AVERAGE = Context(prec=28)
+
+
+class CopySaga:
+    """What became of a copy so far. Each attempt is a trade in two phases with one order.
+
+    ``wanted`` (base) is its size; ``filled`` (base) counts all attempts, and ``attempts`` their number. ``is_over``:
+    its time is over, or its order is being cancelled, so no other attempt follows.
+    """
+
+    def __init__(self, copy_id: str) -> None:
+        self.copy_id = copy_id
+        self.status = CopyStatus.NEW
+        self.wanted: Quantity = ZERO
+        self.filled: Quantity = ZERO
+        self.attempts = 0
+        self.is_over = False
+        self.timer_id = 0
+        self.trade = Trade("", copy_id)  # of the current attempt
+        self._filled: Quantity = ZERO  # by the current attempt
+        self._reported: Quantity = ZERO  # what the venue says is filled of it
+        self._notional: Money = ZERO
+        self._fees: dict[str, Money] = {}
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an order may still be filled, as far as anybody knows."""
+        return self.status in (CopyStatus.ORDERED, CopyStatus.CANCELLING)
+
+    @property
+    def rest(self) -> Quantity:
+        """What is not executed (base)."""
+        return EXACT.subtract(self.wanted, self.filled)
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def order(self, trade: Trade) -> None:
+        """An attempt begins: the money of ``trade`` is reserved, and its order follows."""
+        self._become(CopyStatus.ORDERED)
+        self._begin(trade)
+
+    def resume(self, trade: Trade) -> None:
+        """``order`` from the record, where the end of the attempt before it is known first."""
+        self.status = CopyStatus.ORDERED
+        self._begin(trade)
+
+    def cancel(self) -> None:
+        """Its time is over: its order is being cancelled."""
+        self.is_over = True
+        self._become(CopyStatus.CANCELLING)
+
+    def doubt(self) -> None:
+        """Nobody knows whether the venue has the order."""
+        self._become(CopyStatus.IN_DOUBT)
+
+    def end(self) -> None:
+        """No other attempt follows."""
+        self._become(CopyStatus.COPIED if self.filled else CopyStatus.FAILED)
+
+    # -- what happens to the order -----------------------------------------------------------------------------------
+
+    def count(self, event: OrderEvent) -> bool:
+        """Count an event of the current attempt's order. Returns whether the order has ended, and all its fills are
+        known: then ``conclude`` the trade."""
+        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+            self.filled = EXACT.add(self.filled, event.quantity)
+            self._filled = EXACT.add(self._filled, event.quantity)
+            self._notional = EXACT.fma(event.price, event.quantity, self._notional)
+            if event.fee:
+                self._fees[event.fee_currency] = EXACT.add(self._fees.get(event.fee_currency, ZERO), event.fee)
+        self._reported = max(self._reported, event.filled or ZERO)
+        return event.status is not None and event.status.is_final and self._filled >= self._reported
+
+    def conclude(self, reason: str) -> None:
+        """Confirm the trade of this attempt as far as it was filled, or roll it back."""
+        if self._filled:
+            price: Price = _AVERAGE.divide(self._notional, self._filled)
+            self.trade.confirm(price, self._filled, self._fees)
+        else:
+            self.trade.roll_back(reason)
+
+    def may_try_again(self, attempts: int) -> bool:
+        """Whether the remainder may be ordered again, after evidence of how the order ended."""
+        return not self.is_over and self.rest > 0 and self.attempts < attempts
+
+    def _begin(self, trade: Trade) -> None:
+        self.trade = trade
+        self.attempts += 1
+        if self.attempts == 1:
+            self.wanted = trade.quantity
+        self._filled = self._reported = self._notional = ZERO
+        self._fees = {}
+
+    def _become(self, status: CopyStatus) -> None:
+        if status is self.status is CopyStatus.IN_DOUBT:
+            return
+        if status not in COPY_TRANSITIONS[self.status]:
+            raise InvalidTransition(f"copy {self.copy_id} is {self.status}; it cannot become {status}")
+        self.status = status

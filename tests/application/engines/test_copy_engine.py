@@ -1,0 +1,262 @@
+"""Copying within a run: sizes, exits, evidence, time-outs, doubt, and followers that fail."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from application_kit import BTC, D
+from copy_kit import Rig
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickdeck.domain.events import CommandReceived, TradeExecutedEvent, TradeFailedEvent, TradeReservedEvent
+from tickdeck.domain.values import OrderStatus
+
+BOB = {"follower": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("size", "more", "quantity"),
+    [
+        ({"multiple": "0.5"}, {}, "1"),
+        ({"fixed": 50}, {}, "0.5"),
+        ({"share": "1%"}, {}, "0.99502"),  # of 10,000 at 100.5
+        ({"risk": "1%", "stop_distance": "50%"}, {}, "2"),
+        ({"risk": "1%"}, {"stop": D(80)}, "5"),
+    ],
+)
+def test_a_copy_has_the_size_of_its_rule(size: dict[str, Any], more: dict[str, Any], quantity: str) -> None:
+    rig = Rig({**BOB, "size": size})
+
+    rig.tip("buy", "2", **more)
+
+    (order,) = rig.open_orders()
+    assert (order.quantity, order.limit, order.time_in_force) == (D(quantity), D("100.5"), "ioc")
+    assert rig.outcomes("bob") == [("reserved", "")]
+    rig.fill(order)
+    (reserved, executed) = rig.trades("bob")
+    assert isinstance(executed, TradeExecutedEvent)
+    assert (executed.executed_quantity, executed.order_id) == (D(quantity), order.order_id)
+    assert reserved.trade_id == executed.trade_id
+
+
+@pytest.mark.parametrize(
+    ("copy", "quantity", "why"),
+    [
+        ({"symbols": ["ETHUSDT"]}, "1", "BTCUSDT is not copied; allowed: ETHUSDT"),
+        ({"min_notional": 500}, "1", "the copy is worth 100"),
+        ({}, "200", "insufficient balance: 20100"),
+        ({"size": {"risk": "1%"}}, "1", "the leader has no stop"),
+        ({}, "0.0000001", "quantity 0 is not positive"),
+        ({}, "150", "insufficient balance"),
+    ],
+)
+def test_what_cannot_be_copied_is_told_with_its_reason(copy: dict[str, Any], quantity: str, why: str) -> None:
+    rig = Rig({**BOB, **copy}, {"follower": "carol", "size": {"fixed": 100}})
+
+    rig.tip("buy", quantity)
+
+    ((kind, reason),) = rig.outcomes("bob")
+    assert kind == "failed"
+    assert why in reason
+    assert [order.account_id for order in rig.open_orders()] == ["carol"]
+
+
+def test_a_refusal_by_risk_frees_what_was_reserved() -> None:
+    rig = Rig(BOB)
+    rig.feed(CommandReceived(command="halt", arguments={"account": "bob"}, reason="lunch"))
+
+    rig.tip("buy", "1")
+
+    assert rig.outcomes("bob") == [("reserved", ""), ("failed", "risk refused it: trading_halted: lunch")]
+    assert rig.copier("bob")._free("USDT") == 10_000
+
+
+def test_exits_close_the_same_share_of_what_was_copied() -> None:
+    rig = Rig({**BOB, "size": {"fixed": 100}})
+    rig.tip("buy", "4")
+    rig.fill(rig.open_orders()[0])
+    assert rig.held("bob") == 1
+
+    rig.tip("sell", "1")
+    rig.fill(rig.open_orders()[0])
+    assert rig.held("bob") == D("0.75")
+    rig.tip("sell", "3")
+    rig.fill(rig.open_orders()[0])
+
+    assert rig.held("bob") == 0
+
+
+def test_own_exits_ignore_those_of_the_leader_and_may_protect_each_copy() -> None:
+    rig = Rig({**BOB, "exits": "own", "stop_loss": "2%"})
+    rig.tip("buy", "1")
+    rig.fill(rig.open_orders()[0])
+
+    rig.tip("sell", "1")
+
+    (stop,) = rig.open_orders()
+    assert (stop.side, stop.stop, stop.strategy_id) == ("sell", D("98.49"), "copy-bob")
+    assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "executed"]
+
+
+def test_an_exit_waits_for_the_copy_that_it_closes() -> None:
+    rig = Rig(BOB)
+    rig.tip("buy", "2")
+    (entry,) = rig.open_orders()
+
+    rig.tip("sell", "2")
+    assert rig.open_orders() == [entry]
+    rig.fill(entry)
+
+    (exit_,) = rig.open_orders()
+    assert (exit_.side, exit_.quantity) == ("sell", 2)
+
+
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.CANCELLED])
+def test_after_evidence_the_remainder_is_another_trade(status: OrderStatus) -> None:
+    rig = Rig({**BOB, "attempts": 2})
+    rig.tip("buy", "2")
+    (first,) = rig.open_orders()
+    filled = D(0) if status is OrderStatus.REJECTED else D("0.5")
+    if filled:
+        rig.fill(first, filled)
+
+    rig.report(first, status, filled)
+
+    (second,) = rig.open_orders()
+    assert second.quantity == 2 - filled
+    assert second.order_id != first.order_id
+    rig.report(second, OrderStatus.EXPIRED)
+    assert rig.open_orders() == []
+    assert len({event.trade_id for event in rig.trades("bob")}) == 2
+
+
+def test_a_time_out_cancels_and_never_orders_again() -> None:
+    rig = Rig({**BOB, "timeout": "5s"})
+    rig.tip("buy", "2")
+    (order,) = rig.open_orders()
+
+    rig.wait(6)
+    assert rig.venue.cancels == [order.order_id]
+    rig.report(order, OrderStatus.CANCELLED)
+
+    assert rig.open_orders() == []
+    assert rig.outcomes("bob") == [("reserved", ""), ("failed", "as the test says")]
+
+
+def test_doubt_keeps_the_reservation_until_the_venue_shows_what_became_of_the_order() -> None:
+    rig = Rig(BOB)
+    rig.tip("buy", "2")
+    (order,) = rig.open_orders()
+
+    rig.report(order, OrderStatus.UNKNOWN)
+    assert rig.outcomes("bob")[-1] == ("needs_reconciliation", "as the test says")
+    assert rig.copier("bob")._free("USDT") == 10_000 - D(201)
+    rig.fill(order)
+
+    assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "needs_reconciliation", "executed"]
+
+
+def test_a_leader_that_says_no_trade_is_warned_of() -> None:
+    rig = Rig(BOB)
+
+    rig.tip("hold", "1")
+
+    assert rig.trades("bob") == []
+    assert [e.event_type for e in rig.tape.events][-1] == "system.warning"
+
+
+ANSWERS = st.sampled_from(["fill", "part", "reject", "expire", "cancel", "doubt", "wait", "nothing"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_the_venue_answers_nothing_is_reserved_twice_and_nothing_leaks(data: st.DataObject) -> None:
+    rig = Rig(
+        {"follower": "bob", "size": {"multiple": "1.5"}, "timeout": "3s"},
+        {"follower": "carol", "size": {"share": "30%"}},
+        {"follower": "dora", "size": {"fixed": 6_000}},
+        cash="10000",
+    )
+    for _ in range(data.draw(st.integers(1, 12), label="steps")):
+        if data.draw(st.booleans(), label="the leader trades"):
+            side = data.draw(st.sampled_from(["buy", "buy", "sell"]), label="side")
+            rig.tip(side, str(data.draw(st.integers(1, 30), label="quantity")))
+        for order in rig.open_orders():
+            answer(rig, order, data.draw(ANSWERS, label="answer"))
+            check(rig)
+        check(rig)
+    for _ in range(20):  # every order ends
+        for order in rig.open_orders():
+            known = rig.core.account(order.account_id).execution.orders[order.order_id]
+            rig.report(order, OrderStatus.CANCELLED, known.filled)
+        check(rig)
+    assert rig.open_orders() == []
+    for name in ("bob", "carol", "dora"):
+        engine, account = rig.copier(name), rig.core.account(name).portfolio.account
+        assert all(copy.status.is_final for copy in engine.copies.values())
+        assert (engine._waiting, engine._later) == ({}, {})
+        assert all(not copy.timer_id for copy in engine.copies.values())
+        assert account.free("USDT") == account.balances["USDT"]
+        assert engine._holds.get(BTC, 0) == rig.held(name)
+
+
+def answer(rig: Rig, order: Any, kind: str) -> None:
+    known = rig.core.account(order.account_id).execution.orders[order.order_id]
+    if kind == "fill":
+        rig.fill(order, known.remaining)
+    elif kind == "part" and known.remaining > D("0.01"):
+        rig.fill(order, D("0.01"))
+    elif kind == "reject" and not known.filled:
+        rig.report(order, OrderStatus.REJECTED)
+    elif kind in ("expire", "cancel"):
+        status = OrderStatus.EXPIRED if kind == "expire" else OrderStatus.CANCELLED
+        rig.report(order, status, known.filled)
+    elif kind == "doubt":
+        rig.report(order, OrderStatus.UNKNOWN, known.filled)
+    elif kind == "wait":
+        rig.wait(4)
+
+
+def check(rig: Rig) -> None:
+    """At any time: one order a copy, and free is the total minus what is reserved, never below 0."""
+    for name in ("bob", "carol", "dora"):
+        engine, account = rig.copier(name), rig.core.account(name).portfolio.account
+        reserved: dict[str, Decimal] = {"USDT": D(0), "BTC": D(0)}
+        for order in rig.core.account(name).execution.open_of():
+            reserved["USDT" if order.side == "buy" else "BTC"] += order.reserved
+        for currency, amount in reserved.items():
+            assert engine._free(currency) == account.balances.get(currency, D(0)) - amount >= 0
+        ended: dict[str, int] = {}
+        for event in rig.trades(name):
+            if isinstance(event, TradeExecutedEvent | TradeFailedEvent):
+                ended[event.trade_id] = ended.get(event.trade_id, 0) + 1
+        assert set(ended.values()) <= {1}
+        begun = [event.trade_id for event in rig.trades(name) if isinstance(event, TradeReservedEvent)]
+        assert len(begun) == len(set(begun))
+        open_copies = {order_id for order_id, copy in engine._orders.items() if not copy.trade.status.is_final}
+        assert {order.order_id for order in rig.open_orders(name)} <= open_copies
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(["fill", "part", "expire"]), min_size=1, max_size=6), st.data())
+def test_the_failures_of_one_follower_never_touch_another(kinds: list[str], data: st.DataObject) -> None:
+    """Carol's orders are the same, whatever happens to Bob."""
+    results = []
+    for bobs in (st.just("fill"), ANSWERS):
+        rig = Rig(BOB, {"follower": "carol", "size": {"multiple": "0.5"}})
+        for kind in kinds:
+            rig.tip("buy", "2")
+            for order in rig.open_orders("bob"):
+                answer(rig, order, data.draw(bobs))
+            for order in rig.open_orders("carol"):
+                answer(rig, order, kind)
+        results.append(
+            [
+                (event.event_type, event.trade_id.rpartition("-")[0], event.quantity, event.limit)
+                for event in rig.trades("carol")
+            ]
+        )
+    assert results[0] == results[1]
