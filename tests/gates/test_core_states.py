@@ -37,6 +37,7 @@ IGNORED = frozenset(name for names in _TRANSIENT.values() for name in names) - {
 NAMES = ("Busy", "Faulty", "Restless", "ema-cross", "market-maker")
 COMMANDS = ("strategy-pause", "strategy-activate", "halt", "resume", "flatten")
 JITTER = PaperConfig(jitter_ns=30_000_000)
+MARGIN = PaperConfig(leverage=Decimal(100), maintenance=Decimal("0.0065"))
 
 RUNS: dict[str, Callable[[], RunConfig]] = {
     "built-in strategies": lambda: config("ema-cross", "market-maker", seconds=20),
@@ -49,6 +50,9 @@ RUNS: dict[str, Callable[[], RunConfig]] = {
     "limits and short positions": lambda: config(
         "Busy", "ema-cross", seconds=15, heartbeat="1s", snapshots="500ms",
         paper=PaperConfig(short_selling=True), risk=RiskLimits(max_daily_loss=Decimal(3), max_drawdown=Decimal("0.01")),
+    ),
+    "a margin account": lambda: config(
+        "Busy", "ema-cross", symbols=("BTCUSDT", "ETHUSDT"), seconds=12, paper=MARGIN
     ),
     "triggers and rules": lambda: msgspec.structs.replace(
         config("Busy", symbols=("BTCUSDT", "ETHUSDT"), seconds=8), strategies=(DIP,), triggers=TRIGGERS

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tickdeck.bootstrap import start_run
+from tickdeck.domain.accounts import MarginTerms
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, load_config, require_strategy
 
@@ -38,13 +39,15 @@ def test_durations_and_shares_may_have_units(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         'duration = "1h"\nheartbeat = "10 s"\n[risk]\nprice_band = "5 %"\n'
-        '[paper]\nmaker_fee = "0.1%"\ntaker_fee = 0.002\nfeed_latency = "10 ms"\norder_latency_ns = "1.5ms"\n'
+        '[paper]\nleverage = 5\nmaintenance = "0.5%"\nmargin_call = "200%"\n'
+        'maker_fee = "0.1%"\ntaker_fee = 0.002\nfeed_latency = "10 ms"\norder_latency_ns = "1.5ms"\n'
         'jitter_ns = 7\nack_latency = "1s"\n',
     )
 
     assert config.duration == 3_600
     assert config.risk.price_band == D("0.05")
     assert (config.paper.maker_fee, config.paper.taker_fee) == (D("0.001"), D("0.002"))
+    assert config.paper.margin == MarginTerms(leverage=D(5), maintenance=D("0.005"), margin_call=D(2))
     latencies = (config.paper.feed_latency_ns, config.paper.order_latency_ns, config.paper.ack_latency_ns)
     assert (*latencies, config.paper.jitter_ns) == (10 * MS, 1_500_000, 1_000 * MS, 7)
 

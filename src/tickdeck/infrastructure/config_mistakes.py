@@ -15,7 +15,16 @@ from tickdeck.errors import ConfigError, format_value
 
 __all__ = ["find_mistakes", "plain_values"]
 
-_SHARES = ("maker_fee", "taker_fee", "participation", "price_band", "max_drawdown", "max_slippage")
+_SHARES = (
+    "maker_fee",
+    "taker_fee",
+    "participation",
+    "price_band",
+    "max_drawdown",
+    "max_slippage",
+    "maintenance",
+    "margin_call",
+)
 """Fields that may be written as a percentage."""
 
 
