@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -137,11 +136,10 @@ class JsonlTape(GroupCommitTape):
         self._digest: TapeDigest | None = None  # of everything on the disk; a tape in format 1 has none
         self._next_digest: TapeDigest | None = None  # the same, including the last written group
         self._past: JsonlTapeReader | None = None  # of the tape as it was when it was opened
-        self._earlier: list[dict[str, int]] = []  # the streams of complete segments then, with their versions
+        self._earlier: list[dict[str, int]] = []  # the streams of complete segments, with their versions
         try:
-            versions = StreamVersions(self._earlier_version, kept=sys.maxsize)
-            self._encoder = LineEncoder(versions)
-            self._open(versions)
+            self._encoder = LineEncoder(StreamVersions(self._stored_version))
+            self._open()
         except BaseException as error:
             self._close_file()
             lock.release()
@@ -166,7 +164,7 @@ class JsonlTape(GroupCommitTape):
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
-    def _open(self, versions: StreamVersions) -> None:
+    def _open(self) -> None:
         segments = list_segments(self._path)
         remove_merged(self._path, segments)
         for segment in segments[:-1]:
@@ -185,8 +183,6 @@ class JsonlTape(GroupCommitTape):
             # treat it as durable, so sync it now.
             sync(last.path)
             sync(self._path)
-            for stream, version in self._index.streams.items():
-                versions.put(stream, version, self._index.last_seq)
         next_number = segments[-1].head.through + 1 if segments else 1
         leftover = self._path / file_name(next_number)
         if leftover.exists():  # its creation was interrupted, so it has no events
@@ -219,9 +215,12 @@ class JsonlTape(GroupCommitTape):
             end,
         )
 
-    def _earlier_version(self, stream: str) -> int:
-        """The version of a stream without events in the last segment, or since the tape was opened."""
-        for streams in reversed(self._earlier):
+    def _forget_streams(self, durable_seq: int) -> None:
+        self._encoder.versions.forget(durable_seq, self._stored_version)
+
+    def _stored_version(self, stream: str) -> int:
+        """The version of a stream whose events are all durable."""
+        for streams in (self._index.streams, *reversed(self._earlier)):
             if stream in streams:
                 return streams[stream]
         return 0 if self._past is None else self._past.moved_version(stream)
@@ -260,6 +259,7 @@ class JsonlTape(GroupCommitTape):
     def _rotate(self) -> None:
         """Begin the next segment. The previous one is already synced."""
         done, folder = self._index, self._path
+        self._earlier.append(done.streams)
         with contextlib.suppress(OSError):  # a missing index is rebuilt
             store_index(folder / file_name(done.number), done)
         number = done.through + 1
