@@ -106,6 +106,10 @@ COMMANDS = {
     1_000: ("halt", {"by": "surroundings"}),
     1_100: ("resume", {"by": "surroundings"}),
     1_300: ("strategy-delete", {"strategy_id": "Rests"}),
+    1_320: (
+        "strategy-create",
+        {"strategy_id": "late", "enter": "price > 1", "quantity": "0.001", "cooldown": "100ms", "exit": "price > 2"},
+    ),
     1_350: ("trigger-create", {"trigger_id": "late", "when": "price(BTCUSDT) > 1", "then": "notify", "once": "false"}),
     1_400: ("trigger-update", {"trigger_id": "level", "every": "1s"}),
     1_450: ("trigger-delete", {"trigger_id": "late"}),
@@ -120,7 +124,7 @@ ACCOUNTS = {
     "dora": AccountConfig(exchange="paper"),
     "erin": AccountConfig(exchange="paper"),
 }
-TRADERS = ("alice", "bob", "carol", "alice", "bob", "carol")
+TRADERS = ("alice", "bob", "carol", "alice", "bob", "carol", "carol")
 COMMANDS_TO_ACCOUNTS = {
     400: ("halt", {"account": "carol"}),
     450: ("close", {"symbol": "BTCUSDT"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,8 @@ def test_an_order_of_the_operator_is_sent_once_although_the_run_is_killed(runnin
         (("amend", "last", "x"), "give --quantity, --limit or both"),
         (("cancel", "last"), "give the id of an order, --symbol or --all"),
         (("cancel", "last", "x", "--all"), "only one of them"),
-        (("strategy", "last", "update", "a"), "give --param with update"),
-        (("strategy", "last", "pause", "a", "--param", "x=1"), "give --param with update"),
+        (("strategy", "last", "update", "a"), "give --param with create and update"),
+        (("strategy", "last", "pause", "a", "--param", "x=1"), "give --param with create and update"),
         (("strategy", "last", "update", "a", "--param", "x"), "give NAME=VALUE"),
         (("halt", "nowhere"), "there is no run 'nowhere'"),
     ],
@@ -142,4 +143,22 @@ def test_triggers_are_created_listed_changed_and_deleted_from_a_second_terminal(
     assert "(each time, not within 1 min;" in shown.stdout
     assert (gone.returncode, none.stderr) == (1, "tickdeck: the run has no triggers\n")
     assert (unclear.returncode, "give --when and --then" in unclear.stderr) == (2, True)
+    assert verify_run(folder)[0].identical
+
+
+def test_a_strategy_without_code_joins_a_run_from_a_second_terminal(running: Running, tmp_path: Path) -> None:
+    parameters = ("--param", "enter=price > 1", "--param", "quantity=0.01", "--param", "stop_loss=5%")
+    created = tickdeck("strategy", "last", "create", "dip", *parameters, data=tmp_path)
+    wrong = tickdeck(
+        "strategy", "last", "create", "x", "--param", "enter=rsi(3, 1h) < 3", *parameters[2:], data=tmp_path
+    )
+    running.end(signal.SIGINT)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+
+    assert created.returncode == 0, created.stderr
+    assert "effects: strategy.created, strategy.activated" in created.stderr
+    assert (wrong.returncode, "signal 'rsi-3@1h' is not computed in this run" in wrong.stderr) == (1, True)
+    orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
+    bought = next(order for order in orders if order.strategy_id == "dip")
+    assert (bought.side, bought.quantity) == ("buy", Decimal("0.01"))
     assert verify_run(folder)[0].identical

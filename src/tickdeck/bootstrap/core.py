@@ -8,6 +8,7 @@ from tickdeck.application.engines import (
     CandlePlan,
     ConditionValues,
     CopyEngine,
+    ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
     InstrumentEngine,
@@ -128,7 +129,7 @@ class Core:
         }
         self.profits = StrategyProfits(
             kernel,
-            lambda strategy_id: traders.get(strategy_id, self.accounts[0]).portfolio,
+            lambda strategy_id: self.strategies.portfolio_of(strategy_id),
             price=self.market_data.price,
             instrument=instrument,
             wanted=asks_for_profits(conditions),
@@ -145,6 +146,7 @@ class Core:
             seed=config.seed,
             instrument=instrument,
             candles=self.candles,
+            books_of=self._books_of,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=bool(strategies)):
             mine = traders[strategy_id]
@@ -170,6 +172,16 @@ class Core:
         self.triggers.check_wishes()
         engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers, *self.copies)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
+
+    def _books_of(self, account_id: str) -> tuple[ExecutionEngine, PortfolioEngine]:
+        """Those of one account. Raises ``ConfigError`` if there is none, or if it is not clear which one is meant."""
+        names = [account.account_id for account in self.accounts]
+        if not account_id and len(names) > 1:
+            raise ConfigError(f"the run has several accounts; give account = one of {', '.join(names)}")
+        if account_id and account_id not in names:
+            raise ConfigError(f"this run has no account {account_id!r}; it has: {', '.join(names)}")
+        mine = self.account(account_id or names[0])
+        return mine.execution, mine.portfolio
 
     def _figures_of(self, account_id: str) -> PortfolioEngine | Portfolios:
         """Those of one account; with an empty id, those of all."""

@@ -306,7 +306,7 @@ def test_a_name_is_taken_once_and_has_no_blanks() -> None:
     core = run(wish("price > 100"))
 
     assert "there is a trigger 't' already" in command(core, "create", when="price > 1", then="halt")[0]
-    assert "a trigger is called 'a b'" in command(core, "create", "a b", when="price > 1", then="halt")[0]
+    assert "'a b' is no name" in command(core, "create", "a b", when="price > 1", then="halt")[0]
 
 
 def test_a_run_with_several_symbols_needs_one_in_the_condition() -> None:

@@ -9,7 +9,13 @@ import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, tick, trade
 
 from tickdeck.application.strategies import Rules
-from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, StrategyDecisionEvent
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    OrderSubmittedEvent,
+    StrategyDecisionEvent,
+    SystemWarning,
+)
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus
 from tickdeck.errors import ConfigError
@@ -267,3 +273,81 @@ def test_it_waits_after_a_stop_too() -> None:
 
     done = run_candles(Rules, [100, 90, 90, 80, 80, 80, 80], **parameters)
     assert [fill.side for fill in done.fills] == ["buy", "sell"]
+
+
+# -- while the run works ------------------------------------------------------------------------------------------
+
+
+def command(core: Core, name: str, **arguments: str) -> list[str]:
+    """Send a command about ``dip``. Returns what the run did not do, and why."""
+    before = core.kernel.seq
+    core.feed(CommandReceived(command=f"strategy-{name}", arguments={"strategy_id": "dip", **arguments}))
+    return [e.message for e in core.tape.events if isinstance(e, SystemWarning) and e.seq > before]
+
+
+def test_a_condition_is_changed_while_the_run_works() -> None:
+    core = run(Rules(enter="price > 100 and time >= 00:00 UTC", quantity="1"), trade("10", ts=START))
+
+    assert command(core, "update", enter="bid > 5") == []
+    core.feed(tick("9", "11", ts=START + SECOND))
+    assert decided(core) == ["enter: bid > 5 (bid = 9)"]
+
+
+def test_a_change_that_the_run_cannot_make_leaves_everything_as_it_was() -> None:
+    core = run(Rules(enter="price > 100", quantity="1"), trade("10", ts=START))
+
+    for changes, told in (
+        ({"enter": "price >"}, "column 8"),
+        ({"enter": "rsi(14) < 30"}, "signal 'rsi-14' is not computed in this run"),
+        ({"enter": "close(1h) < 30"}, "this run builds no candles of 1h"),
+        ({"enter": "price(ETHUSDT) < 30"}, "'ETHUSDT' is not a symbol of this run"),
+        ({"enter": "pnl(strategy) < 30"}, "this run does not follow what strategies earn"),
+        ({"side": "sell"}, "symbol and side stay while it runs"),
+    ):
+        [warning] = command(core, "update", **changes)
+        assert told in warning
+    core.feed(trade("101", ts=START + SECOND))
+    assert decided(core) == ["enter: price > 100 (price = 101)"]
+
+
+def test_a_strategy_is_created_and_deleted_while_the_run_works() -> None:
+    core = Core({}).start().feed(trade("10", ts=START))
+
+    assert command(core, "create", enter="price > 9 and position == 0", exit="price > 11", quantity="1") == []
+    assert decided(core) == ["enter: price > 9 and position == 0 (price = 10, position = 0)"]
+    [created] = core.of("strategy.created")
+    assert (created.payload["created_by"], created.payload["strategy_type"]) == ("command", "Rules")
+    core.fill(core.orders[0], "10", "1")
+    core.feed(trade("12", ts=START + SECOND))
+    assert [order.side for order in core.orders] == ["buy", "sell"]
+    assert command(core, "delete") == []
+    assert core.strategies.definitions == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"quantity": "1"}, "strategy Rules: enter is missing"),
+        ({"enter": "price > 1", "quantity": "1", "strategy_id": "a b"}, "'a b' is no name"),
+        ({"enter": "price > 1", "quantity": "1", "strategy_id": "operator"}, "like the orders of commands"),
+        ({"enter": "price > 1", "quantity": "1", "symbol": "X"}, "'X' is not a symbol of this run"),
+        ({"enter": "price > 1", "quantity": "1", "spec": "ema-cross"}, "strategy Rules has no parameter 'spec'"),
+        ({"enter": "ema(5, 1m) > 1", "quantity": "1"}, "signal 'ema-5@1m' is not computed in this run"),
+    ],
+)
+def test_a_strategy_that_the_run_cannot_have_is_refused(arguments: dict[str, str], told: str) -> None:
+    core = Core({}).start()
+
+    [warning] = command(core, "create", **arguments)
+
+    assert told in warning
+    assert core.strategies.strategies == {}
+    assert "taken" not in warning
+
+
+def test_a_name_is_taken_once() -> None:
+    core = run(Rules(enter="price > 100", quantity="1"))
+
+    assert command(core, "create", enter="price > 1", quantity="1") == [
+        "strategy-create: there is a strategy 'dip' already; update or delete it"
+    ]

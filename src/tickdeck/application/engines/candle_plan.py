@@ -67,6 +67,15 @@ class CandlePlan(NamedTuple):
         own = (self.base,) if self.base is not None and self.base_wanted else ()
         return tuple(dict.fromkeys((*own, *self.others)))
 
+    def check(self, timeframes: Iterable[Timeframe]) -> None:
+        """Raise ``ConfigError`` for a timeframe of which no candles are built: they are only built from the start
+        on."""
+        for timeframe in timeframes:
+            if timeframe not in (*self.others, self.base):
+                raise ConfigError(
+                    f"this run builds no candles of {timeframe}; name them in the configuration before it starts"
+                )
+
     def filter(self, timeframes: tuple[Timeframe, ...] = ()) -> Callable[[CandleEvent], bool] | None:
         """A condition for candles that a subscriber with ``timeframes`` receives; without any, it receives the run's
         own candles. ``None`` means every candle of the run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -25,7 +26,7 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import STRATEGY, Kernel, money_context
 from tickdeck.application.redaction import redacted
-from tickdeck.application.strategies import PositionView, Strategy
+from tickdeck.application.strategies import PositionView, Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -57,12 +58,13 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.market import Instrument, instrument_for
-from tickdeck.domain.trading import PausedStrategies
+from tickdeck.domain.trading import PausedStrategies, StrategyDefinition
 from tickdeck.domain.values import Level, Price
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, format_value
 
 __all__ = ["StrategyEngine"]
 
+_NO_PARAMETERS = ("strategy_id", "account")  # arguments of a command
 _MARKET: tuple[tuple[type[DomainEvent], str], ...] = (
     (TradeEvent, "on_trade"),
     (TickEvent, "on_tick"),
@@ -85,7 +87,9 @@ class StrategyEngine:
 
     Commands have the strategy's id as the argument ``strategy_id``: ``strategy-pause``; ``strategy-activate``, also
     after an error; ``strategy-update`` with parameters as further arguments; ``strategy-delete``, which cancels its
-    open orders. A command that cannot be executed changes nothing and causes a ``system.warning``.
+    open orders; ``strategy-create``, which adds one without code (``rules``) with the parameters in its other
+    arguments, and ``account`` if the run has several. A command that cannot be executed changes nothing and causes a
+    ``system.warning``.
     """
 
     component = "strategy"
@@ -126,7 +130,10 @@ class StrategyEngine:
         seed: int,
         instrument: Callable[[str], Instrument] = instrument_for,
         candles: CandlePlan = DEFAULT_CANDLES,
+        books_of: Callable[[str], tuple[ExecutionEngine, PortfolioEngine]] | None = None,
     ) -> None:
+        """``books_of(account_id)`` are those of one account; it raises ``ConfigError`` if the run has several and the
+        id is empty, or if there is none. By default, ``execution`` and ``portfolio`` are those of every account."""
         self._kernel = kernel
         self._candles = candles
         self.instrument = instrument
@@ -135,6 +142,7 @@ class StrategyEngine:
         self.execution = execution
         self.portfolio = portfolio
         self.profits = profits
+        self._books_of = books_of
         self.symbols = symbols
         self.nonce = nonce
         self.seed = seed
@@ -143,11 +151,15 @@ class StrategyEngine:
         self.failed_in_past: Mapping[str, str] = {}
         """Why a strategy failed in a past that was restored from the record, by its id. It is paused when the run is
         resumed."""
-        self._labels: dict[str, dict[str, Any]] = {}  # the fields that identify a strategy in its events, by its id
+        self.definitions: dict[str, StrategyDefinition] = {}
+        """What each strategy is, by its id."""
+        self._portfolios: dict[str, PortfolioEngine] = {}  # those of the strategies' accounts
+        self._account_of_new = ""  # of the last command that created a strategy, in a past that is restored
         self._heard_by: dict[str, list[Subscription]] = {}
         self.surroundings: dict[str, StrategySurroundings] = {}
         """What is around the methods of each strategy, by its id."""
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
+            "strategy-create": self._create,
             "strategy-pause": self._pause,
             "strategy-activate": self._activate,
             "strategy-update": self._update,
@@ -176,15 +188,20 @@ class StrategyEngine:
         if strategy_id == OPERATOR:
             raise ConfigError(f"a strategy is called {strategy_id!r}, like the orders of commands; rename it")
         self.strategies[strategy_id] = strategy
-        self._labels[strategy_id] = {"strategy_id": strategy_id, "name": name or strategy_id, "role": strategy.role}
+        self._portfolios[strategy_id] = portfolio or self.portfolio
+        self.definitions[strategy_id] = StrategyDefinition(strategy_id, name or strategy_id, strategy.role, in_run=True)
         strategy._desk = _Desk(
             self, self._kernel, strategy_id, execution or self.execution, portfolio or self.portfolio
         )
         self._listen(strategy_id)
 
+    def portfolio_of(self, strategy_id: str) -> PortfolioEngine:
+        """That of the account with which a strategy trades."""
+        return self._portfolios.get(strategy_id, self.portfolio)
+
     def labels(self, strategy_id: str) -> dict[str, Any]:
         """The fields of an event that say which strategy it is about: its id, name and role."""
-        return self._labels[strategy_id]
+        return self.definitions[strategy_id].labels
 
     def parameters(self, strategy_id: str) -> dict[str, Any]:
         """The current parameters of a strategy, JSON-ready, without secrets."""
@@ -192,7 +209,9 @@ class StrategyEngine:
 
     def signal_names(self, strategy_id: str) -> list[str]:
         """The full names of the signals that a strategy asks for."""
-        strategy = self.strategies[strategy_id]
+        return self._signals_of(self.strategies[strategy_id])
+
+    def _signals_of(self, strategy: Strategy) -> list[str]:
         return [self.signals.full_name(name, timeframes_of(strategy)) for name in strategy.required_signals()]
 
     def _listen(self, strategy_id: str) -> None:
@@ -260,34 +279,37 @@ class StrategyEngine:
         strategy_id = failed.component.removeprefix(STRATEGY)
         if failed.component != strategy_id and strategy_id in self.strategies and strategy_id not in self.paused:
             reason = f"{failed.handler} failed on {failed.failed_event_type} {failed.failed_event_id}: {failed.error}"
-            self._change(StrategyPaused(**self._labels[strategy_id], reason=reason))
+            self._change(self.definitions[strategy_id].pause(reason))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def on_started(self, _: RunStarted) -> None:
-        for strategy_id, strategy in self.strategies.items():
-            self._kernel.publish(
-                StrategyCreated(
-                    **self._labels[strategy_id],
-                    strategy_type=type(strategy).__name__,
-                    created_by="configuration",
-                    parameters=_as_text(strategy.parameters()),
-                )
-            )
-            self._change(StrategyActivated(**self._labels[strategy_id], reason="the run begins"))
+        for strategy_id in self.strategies:
+            self._begin(strategy_id, "configuration", "the run begins")
+
+    def _begin(self, strategy_id: str, created_by: str, reason: str) -> None:
+        strategy, definition = self.strategies[strategy_id], self.definitions[strategy_id]
+        parameters = _as_text(strategy.parameters())
+        self._kernel.publish(definition.create(type(strategy).__name__, created_by, parameters))
+        self._change(definition.activate(reason))
 
     def on_resumed(self, _: RunResumed) -> None:
         for strategy_id, reason in self.failed_in_past.items():
             if strategy_id in self.strategies and strategy_id not in self.paused:
                 self._mute(strategy_id)
-                self._change(StrategyPaused(**self._labels[strategy_id], reason=reason))
+                self._change(self.definitions[strategy_id].pause(reason))
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing."""
         self.paused.apply(event)
         strategy_id = getattr(event, "strategy_id", "")
+        if isinstance(event, CommandReceived) and event.command == "strategy-create":
+            self._account_of_new = event.arguments.get("account", "")
+        elif isinstance(event, StrategyCreated) and strategy_id not in self.strategies:
+            self._join_again(event)
         if strategy_id not in self.strategies:
             return
+        self.definitions[strategy_id].apply(event)
         if isinstance(event, StrategyPaused):
             self._mute(strategy_id)
         elif isinstance(event, StrategyActivated) and strategy_id not in self._heard_by:
@@ -295,55 +317,96 @@ class StrategyEngine:
         elif isinstance(event, StrategyUpdated):
             # The new code may not have the parameter any more, or refuse the value.
             with contextlib.suppress(Exception):
-                self.strategies[strategy_id].set_parameters(event.parameters)
+                self._set_parameters(strategy_id, event.parameters)
         elif isinstance(event, StrategyDeleted):
             self._mute(strategy_id)
-            del self.strategies[strategy_id], self._labels[strategy_id]
+            del self.strategies[strategy_id], self.definitions[strategy_id]
+
+    def _join_again(self, created: StrategyCreated) -> None:
+        """Add a strategy that joined the run in a past that is restored. If the new code refuses it, it is gone."""
+        with contextlib.suppress(ConfigError):
+            self._join(created.strategy_id, Rules(**created.parameters), self._account_of_new)
 
     def on_command(self, command: CommandReceived) -> None:
         carry_out = self._commands.get(command.command)
         if carry_out is None:
             return
         strategy_id = command.arguments.get("strategy_id", "")
-        if strategy_id in self.strategies:
+        if carry_out == self._create or strategy_id in self.strategies:
             carry_out(strategy_id, command)
         else:
             there_is = ", ".join(self.strategies) or "none"
             self._warn(command, f"this run has no strategy {strategy_id!r}; it has: {there_is}")
+
+    def _create(self, strategy_id: str, command: CommandReceived) -> None:
+        """Add a strategy without code. The code of others is a part of the run, so they cannot join it."""
+        parameters = {name: value for name, value in command.arguments.items() if name not in _NO_PARAMETERS}
+        try:
+            check_id(strategy_id)
+            if strategy_id in self.definitions:
+                raise ConfigError(f"there is a strategy {strategy_id!r} already; update or delete it")
+            self._join(strategy_id, Rules(**parameters), command.arguments.get("account", ""))
+        except ConfigError as error:
+            self._warn(command, describe_error(error))
+            return
+        self._begin(strategy_id, "command", _reason(command))
+
+    def _join(self, strategy_id: str, strategy: Rules, account: str) -> None:
+        """Add a strategy to a run that works. Raises ``ConfigError`` if the run does not have what it needs."""
+        execution, portfolio = self._books_of(account) if self._books_of is not None else (None, None)
+        self._check_data(strategy, [*self.strategies, strategy_id])
+        self.add(strategy_id, strategy, execution=execution, portfolio=portfolio)
 
     def _pause(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is already paused")
             return
         self._mute(strategy_id)
-        self._change(StrategyPaused(**self._labels[strategy_id], reason=_reason(command)))
+        self._change(self.definitions[strategy_id].pause(_reason(command)))
 
     def _activate(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id not in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is not paused")
             return
         self._listen(strategy_id)
-        self._change(StrategyActivated(**self._labels[strategy_id], reason=_reason(command)))
+        self._change(self.definitions[strategy_id].activate(_reason(command)))
 
     def _update(self, strategy_id: str, command: CommandReceived) -> None:
         strategy = self.strategies[strategy_id]
         wanted = {name: value for name, value in command.arguments.items() if name != "strategy_id"}
         before, timeframes = strategy.parameters(), timeframes_of(strategy)
         try:
-            strategy.set_parameters(wanted)
+            self._set_parameters(strategy_id, wanted)
             if timeframes_of(strategy) != timeframes:
                 raise ConfigError(
                     "required_candles() now returns different timeframes; they are fixed when the run begins"
                 )
-            self.signals.check(self.signal_names(strategy_id))  # signals are only computed from the start on
+            self._check_data(strategy, list(self.strategies))
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
-            for name, value in before.items():
-                setattr(strategy, name, value)
+            self._set_parameters(strategy_id, before)
             kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
             self._warn(command, f"{kind}{describe_error(error)}")
             return
         values = _as_text({name: getattr(strategy, name) for name in wanted})
-        self._kernel.publish(StrategyUpdated(**self._labels[strategy_id], parameters=values, reason=_reason(command)))
+        self._kernel.publish(self.definitions[strategy_id].update(values, _reason(command)))
+
+    def _set_parameters(self, strategy_id: str, parameters: Mapping[str, Any]) -> None:
+        """Change parameters of a strategy, and pass it other events if it needs others now."""
+        strategy = self.strategies[strategy_id]
+        events = strategy.required_events()
+        strategy.set_parameters(parameters)
+        if strategy_id in self._heard_by and strategy.required_events() != events:
+            self.listen_again(strategy_id)
+
+    def _check_data(self, strategy: Strategy, strategies: Sequence[str]) -> None:
+        """Raise ``ConfigError`` if a strategy needs signals or candles that the run does not have: they are only
+        computed from the start on."""
+        self.signals.check(self._signals_of(strategy))
+        if isinstance(strategy, Rules):
+            strategy.check_names(self.symbols, strategies)
+            self._candles.check(timeframes_in(strategy.conditions.values()))
+            if asks_for_profits(strategy.conditions.values()) and not self.profits.is_kept:
+                raise ConfigError("this run does not follow what strategies earn; ask for pnl before it starts")
 
     def _delete(self, strategy_id: str, command: CommandReceived) -> None:
         desk = self.strategies.pop(strategy_id).desk
@@ -352,7 +415,7 @@ class StrategyEngine:
         intents = tuple(cancels)
         if intents:
             desk.decide(intents, "the strategy is deleted")
-        self._change(StrategyDeleted(**self._labels.pop(strategy_id), reason=_reason(command)))
+        self._change(self.definitions.pop(strategy_id).delete(_reason(command)))
 
     def _mute(self, strategy_id: str) -> None:
         for subscription in self._heard_by.pop(strategy_id, ()):
@@ -511,6 +574,13 @@ def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
 
 def _without_secrets(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: redacted(msgspec.to_builtins(value), name) for name, value in parameters.items()}
+
+
+def check_id(strategy_id: str) -> None:
+    """Raise ``ConfigError`` if ``strategy_id`` is not a name."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", strategy_id):
+        given = format_value(strategy_id)
+        raise ConfigError(f"{given} is no name; use letters, digits, '-' and '_', beginning with a letter")
 
 
 def strategy_ids(names: Sequence[str]) -> list[str]:

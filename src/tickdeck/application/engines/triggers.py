@@ -11,6 +11,7 @@ from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.candle_plan import CandlePlan
 from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategies import check_id
 from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, WatchedTrigger
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
@@ -197,7 +198,7 @@ class TriggerEngine:
             self._follow()
 
     def _create(self, trigger_id: str, command: CommandReceived) -> None:
-        _check_id(trigger_id)
+        check_id(trigger_id)
         if trigger_id in self.triggers:
             raise ConfigError(f"there is a trigger {trigger_id!r} already; update or delete it")
         settings = self._settings(command, None)
@@ -281,11 +282,10 @@ class TriggerEngine:
                 raise ConfigError(
                     f"when: this run does not compute {reference}; name it in the configuration before it starts"
                 ) from None
-        for timeframe in timeframes_in((condition,)):
-            if timeframe not in (*self._candles.others, self._candles.base):
-                raise ConfigError(
-                    f"when: this run builds no candles of {timeframe}; name them in the configuration before it starts"
-                )
+        try:
+            self._candles.check(timeframes_in((condition,)))
+        except ConfigError as error:
+            raise ConfigError(f"when: {error}") from None
         if action.symbol and action.symbol not in self._symbols:
             raise ConfigError(f"then: {not_a_symbol(action.symbol, self._symbols)}")
         if settings.account and settings.account not in self._accounts:
@@ -396,8 +396,3 @@ class TriggerEngine:
             self._watched.pop(event.trigger_id, None)
         if not isinstance(event, TriggerEvaluated):
             self._watch()
-
-
-def _check_id(trigger_id: str) -> None:
-    if not trigger_id or not all(part.isalnum() for part in trigger_id.replace("-", "_").split("_") if part):
-        raise ConfigError(f"a trigger is called {trigger_id!r}; use letters, digits, '-' and '_'")

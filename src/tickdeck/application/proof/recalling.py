@@ -13,6 +13,7 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import STRATEGY, Agenda, Kernel
 from tickdeck.domain.events import (
     DomainEvent,
+    StrategyCreated,
     StrategyDecisionEvent,
     TimerCancelled,
     TimerFired,
@@ -182,6 +183,8 @@ class RecallingKernel(Kernel):
         for one in (event, *self._effects.get(event.event_id, ())):
             if one.event_id not in self._folded:
                 self._folded.add(one.event_id)
+                if isinstance(one, StrategyCreated) and one.strategy_id not in self._dormant:
+                    self._relived.add(one.strategy_id)  # also one that a command created
                 self._remember_timer(one)
                 self._fold(one)
 

@@ -42,7 +42,7 @@ class Writer:
         self._named = named
         self._scope = scope
         self._numbers: dict[int, int] = {}  # of new objects, by id()
-        self._enums: dict[Enum, list[Any]] = {}
+        self._enums: dict[tuple[type, str], list[Any]] = {}  # members of two classes may be equal
         self._shapes: dict[tuple[Any, ...], int] = {}  # class and names of attributes -> number
         self._written: set[str] = set()
         self._objects: list[Any] = []
@@ -80,8 +80,9 @@ class Writer:
         if number is not None:
             return ["o", number]
         if isinstance(value, Enum):
-            return self._enums.get(value) or self._enums.setdefault(
-                value, ["enum", *self._class(cls, (before, step)), value.name]
+            key = (cls, value.name)
+            return self._enums.get(key) or self._enums.setdefault(
+                key, ["enum", *self._class(cls, (before, step)), value.name]
             )
         if isinstance(value, type):
             return ["class", *self._class(value, (before, step))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -97,9 +97,13 @@ class Rules(Strategy):
         mistakes += self._mistakes()
         if mistakes:
             raise ConfigError.of(mistakes)
+        if hasattr(self, "_rules") and (self.symbol, self.side) != self._traded_as:
+            raise ConfigError("symbol and side stay while it runs; delete the strategy, and create another")
         self.conditions = conditions
         """The conditions by their parameter."""
         self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
+        if hasattr(self, "_rules"):  # they are changed while it runs
+            self._use_conditions()
 
     def _protection(self) -> dict[str, str]:
         """What it says about the exit, by name."""
@@ -162,18 +166,32 @@ class Rules(Strategy):
     # -- events ----------------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        symbols = (self.symbol,) if self.symbol else self.symbols
-        conditions = self.conditions
-        self._rules = {symbol: _Rule(conditions) for symbol in symbols}
-        self._affected = _affected(conditions.values(), symbols)
+        self._rules = {symbol: _Rule() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
+        self._traded_as = self.symbol, self.side
         self._inventory = Inventory(long_only=self.side == Side.BUY)
-        self._candles = LastCandles(timeframes_in(conditions.values()))
+        self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
+        self._candles = LastCandles()
+        self._use_conditions()
+
+    def _use_conditions(self) -> None:
+        """Evaluate the conditions from now on. Those that are the same go on."""
+        conditions = self.conditions
+        for rule in self._rules.values():
+            rule.evaluators = {
+                name: before
+                if (before := rule.evaluators.get(name)) is not None and before.condition == condition
+                else Evaluator(condition)
+                for name, condition in conditions.items()
+            }
+        self._affected = _affected(conditions.values(), tuple(self._rules))
+        self._candles.timeframes = timeframes_in(conditions.values())
         sources = [source_of(reference) for condition in conditions.values() for reference in condition.references]
         self._uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
-        self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
         self._times = sorted({time for condition in conditions.values() for time in condition.times})
 
     def on_activated(self) -> None:
+        if not hasattr(self, "_rules"):
+            self.on_start()  # it was created while the run worked
         self._set_timer()
         for symbol in self._rules:
             self._decide(symbol)
@@ -326,8 +344,8 @@ class Rules(Strategy):
 class _Rule:
     """The state of one symbol."""
 
-    def __init__(self, conditions: Mapping[str, Condition]) -> None:
-        self.evaluators = {name: Evaluator(condition) for name, condition in conditions.items()}
+    def __init__(self) -> None:
+        self.evaluators: dict[str, Evaluator] = {}
         self.not_before = 0
         """It decides nothing before this time (ns UTC)."""
         self.order_id = ""

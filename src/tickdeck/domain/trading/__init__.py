@@ -34,6 +34,8 @@ from tickdeck.domain.trading.protection_terms import (
     why_terms_fail,
 )
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
+from tickdeck.domain.trading.strategy_definition import StrategyDefinition
+from tickdeck.domain.trading.strategy_life_cycle import STRATEGY_TRANSITIONS, StrategyStatus
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.trading.trigger import Trigger, TriggerSettings
@@ -50,6 +52,7 @@ __all__ = [
     "ORDER_TRANSITIONS",
     "POSITION_TRANSITIONS",
     "PROTECTION_TRANSITIONS",
+    "STRATEGY_TRANSITIONS",
     "TRADE_TRANSITIONS",
     "TRIGGER_TRANSITIONS",
     "Action",
@@ -69,6 +72,8 @@ __all__ = [
     "ProtectionStatus",
     "RoundTrip",
     "RoundTrips",
+    "StrategyDefinition",
+    "StrategyStatus",
     "Trade",
     "TradeStatus",
     "Trigger",

@@ -26,6 +26,7 @@ COMMANDS = frozenset(
         "settle",
         "adopt",
         "resend",
+        "strategy-create",
         "strategy-pause",
         "strategy-activate",
         "strategy-update",

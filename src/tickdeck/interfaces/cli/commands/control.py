@@ -369,9 +369,9 @@ def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_
 
 @click.command()
 @control_options
-@click.argument("action", type=click.Choice(("pause", "activate", "update", "delete")))
+@click.argument("action", type=click.Choice(("create", "pause", "activate", "update", "delete")))
 @click.argument("strategy_id", metavar="STRATEGY_ID")
-@click.option("--param", multiple=True, metavar="NAME=VALUE", help="With update: a parameter to change. Repeatable.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="With create and update: a parameter. Repeatable.")
 def strategy(
     run: str,
     action: str,
@@ -382,17 +382,19 @@ def strategy(
     data: Path,
     as_json: bool,
 ) -> int:
-    """Pause, activate, update or delete a strategy of RUN.
+    """Create, pause, activate, update or delete a strategy of RUN.
 
-    A paused strategy keeps its orders and its state, and receives no events. A deleted one cancels its orders.
+    A paused strategy keeps its orders and its state, and receives no events. A deleted one cancels its orders. Only
+    strategies without code (`rules`) can be created, with indicators and candles that the run computes already.
 
     \b
     Examples:
       tickdeck strategy last pause ema-cross
       tickdeck strategy last update ema-cross --param fast=5
+      tickdeck strategy last create dip --param "enter=price < 60000" --param quantity=0.01 --param stop_loss=2%
     """
-    if bool(param) != (action == "update"):
-        raise click.UsageError("give --param with update, and only there")
+    if bool(param) != (action in ("create", "update")):
+        raise click.UsageError("give --param with create and update, and only there")
     parameters = dict(_parameter(text) for text in param)
     return send(data, run, f"strategy-{action}", reason, command_id, as_json, strategy_id=strategy_id, **parameters)
 
