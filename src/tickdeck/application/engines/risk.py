@@ -266,6 +266,8 @@ class RiskEngine:
         if breach is not None:
             self._refuse(strategy_id, intent, breach)
             return
+        if self.typical is not None:
+            self.typical.count(strategy_id, intent)
         self._approve(strategy_id, intent)
         if intent.protection is not None:
             self.protections.open(strategy_id, intent)
