@@ -10,7 +10,7 @@ from tickdeck.bootstrap.limits_currency import limits_remarks
 from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.queries import SessionQueries, answer_from_tape
-from tickdeck.bootstrap.record import open_record, trade_journal, triggers_of
+from tickdeck.bootstrap.record import open_record, trace_of, trade_journal, triggers_of
 from tickdeck.bootstrap.resume import resume_run
 from tickdeck.bootstrap.run import Run, start_run
 from tickdeck.bootstrap.session import Session
@@ -33,6 +33,7 @@ __all__ = [
     "resume_run",
     "start_live_run",
     "start_run",
+    "trace_of",
     "trade_journal",
     "triggers_of",
     "verify_bus",

@@ -12,7 +12,7 @@ import msgspec
 
 from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import MarketDataFeed, TapeQuery
-from tickdeck.application.proof import merge_record
+from tickdeck.application.proof import Trace, merge_record, trace
 from tickdeck.application.results import JOURNAL_EVENTS, TradeJournal
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.domain.events import (
@@ -28,6 +28,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import CandleOpen, Timeframe
 from tickdeck.domain.trading import Trigger
+from tickdeck.errors import TapeError
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
 from tickdeck.infrastructure.frame_segments import GoneSegment
@@ -43,7 +44,7 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal", "triggers_of"]
+__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trace_of", "trade_journal", "triggers_of"]
 
 _OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
 """What the frames of a live feed may contain besides market data."""
@@ -83,6 +84,21 @@ def open_record(
         check_inputs(manifest)
         market = market_of(config_from_dict(manifest.config), manifest, folder)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
+
+
+def trace_of(folder: Path, event_id: str) -> Trace:
+    """The causes and effects of an event of the run in ``folder``, which may be a tape, too. Events that the tape has
+    are found by its indexes. Raises ``RunError`` if there is no such event."""
+    with open_reader(tape_path(folder)) as tape:
+        try:
+            seq = tape.seq_of(event_id)
+        except TapeError:  # it is in the input files, or nowhere
+            return trace(lambda: open_record(folder), event_id)
+        event = next(tape.read(TapeQuery(first_seq=seq, last_seq=seq)))
+    if not event.correlation_id:
+        return trace(lambda: open_record(folder), event_id)
+    story = list(open_record(folder, TapeQuery(correlation_id=event.correlation_id)))
+    return trace(lambda: story, event_id)
 
 
 def trade_journal(folder: Path, *, upto: int | None = None) -> TradeJournal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -56,6 +57,7 @@ from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, de
 __all__ = ["JsonlTapeReader", "records_of"]
 
 _MAX = (1 << 63) - 1
+_DIGITS = 19  # a number with fewer digits fits in 64 bits
 _T = TypeVar("_T")
 
 
@@ -123,7 +125,7 @@ class JsonlTapeReader(Reading):
         after = max(query.first_seq, 1) - 1
         last = _MAX if query.last_seq is None else query.last_seq
         if query.from_id is not None:
-            after = max(after, self._seq_of(query.from_id))
+            after = max(after, self.seq_of(query.from_id))
         if query.first_ts is not None or query.last_ts is not None:
             bounds = self._seqs_between(query.first_ts, query.last_ts)
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
@@ -291,16 +293,39 @@ class JsonlTapeReader(Reading):
             return 1, 0
         return spans[0].first_seq, _MAX if last_ts is None else spans[-1].last_seq
 
-    def _seq_of(self, event_id: str) -> int:
+    def seq_of(self, event_id: str) -> int:
+        """``seq`` of the event with this id. Reads one segment if a kernel gave the ids, else all. Raises ``TapeError``
+        if there is none."""
+        after, upto = self._with_segments(lambda segments: self._segment_of(event_id, segments))
+        found = self._seq_within(event_id, after, upto)
+        if found is None and (after, upto) != (0, _MAX):
+            found = self._seq_within(event_id, 0, _MAX)
+        if found is None:
+            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
+        return found
+
+    def _seq_within(self, event_id: str, after: int, upto: int) -> int | None:
         needle = b'"event_id":' + msgspec.json.encode(event_id)
-        for segment, group in self.groups():
+        for segment, group in self.groups(after):
+            if group.commit.first_seq > upto:
+                return None
             if needle in group.lines:
                 for record in records_of(segment.path, group):
                     if needle in record.payload:
                         head = decode_head(record.payload)
                         if head.event_id == event_id:
                             return head.seq
-        raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
+        return None
+
+    def _segment_of(self, event_id: str, segments: list[SegmentFile]) -> tuple[int, int]:
+        """After and up to which ``seq`` an event with an id of a kernel is: those begin with numbers that never
+        decrease along the tape."""
+        wanted = _input_number(event_id)
+        if wanted is None:
+            return 0, _MAX
+        place = bisect_right(segments, wanted, lo=1, key=_first_number) if segments else 0
+        upto = segments[place].head.after_seq if place < len(segments) else _MAX
+        return (segments[place - 1].head.after_seq if place else 0), upto
 
     # -- events -----------------------------------------------------------------------------------------------------
 
@@ -387,6 +412,24 @@ class JsonlTapeReader(Reading):
         name, version = parse_event_head(head)
         kind = self._kinds[head] = name, _line_decoder(name, version, HEAD_AT + len(head))
         return kind
+
+
+def _input_number(event_id: str) -> int | None:
+    """The number of the input with which an id of a kernel begins; ``None`` for another id."""
+    number = event_id.partition("-")[0]
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < _DIGITS else None
+
+
+def _first_number(segment: SegmentFile) -> int:
+    """The number of the input of the first event in a segment; the highest if there is none, or no such number."""
+    with segment.path.open("rb") as file:
+        file.seek(segment.body)
+        line = file.readline()
+    try:
+        number = _input_number(decode_head(line).event_id)
+    except msgspec.MsgspecError:
+        return _MAX
+    return _MAX if number is None else number
 
 
 def _add_range(ranges: list[tuple[int, int]], low: int, high: int) -> None:

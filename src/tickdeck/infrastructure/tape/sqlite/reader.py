@@ -86,7 +86,7 @@ class SqliteTapeReader(Reading):
         """
         after = max(query.first_seq, 1) - 1
         if query.from_id is not None:
-            after = max(after, self._seq_of(query.from_id))
+            after = max(after, self.seq_of(query.from_id))
         last = _MAX if query.last_seq is None else query.last_seq
         left = _MAX if query.limit is None else query.limit
         root = None
@@ -393,8 +393,9 @@ class SqliteTapeReader(Reading):
                 high = middle - 1
         return None
 
-    def _seq_of(self, event_id: str) -> int:
-        """``seq`` of the event with this id. Uses the order of a kernel's ids if possible, else searches all events."""
+    def seq_of(self, event_id: str) -> int:
+        """``seq`` of the event with this id. Uses the order of a kernel's ids if possible, else searches all events.
+        Raises ``TapeError`` if there is none."""
         found: int | None
         number = event_id.partition("-")[0]
         if number.isascii() and number.isdecimal() and len(number) < _DIGITS:

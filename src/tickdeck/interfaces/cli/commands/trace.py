@@ -48,11 +48,10 @@ def trace(run: str, event_id: str, depth: int, data: Path, as_json: bool) -> int
       tickdeck trace last 1714-1
       tickdeck trace last 1714-1 --json
     """
-    from tickdeck.application.proof import tracing
-    from tickdeck.bootstrap import open_record
+    from tickdeck.bootstrap import trace_of
 
     folder = recorded_place(data, run)
-    found = tracing.trace(lambda: open_record(folder), event_id)
+    found = trace_of(folder, event_id)
     if as_json:
         print_json(
             {

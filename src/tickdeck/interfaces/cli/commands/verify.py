@@ -135,13 +135,12 @@ def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: boo
 
 def _causes(folder: Path, divergence: Divergence) -> list[DomainEvent]:
     """The causes of the difference, the direct cause first, as far as they are recorded."""
-    from tickdeck.application.proof import trace
-    from tickdeck.bootstrap import open_record
+    from tickdeck.bootstrap import trace_of
     from tickdeck.errors import RunError
 
     def around(event_id: str) -> list[DomainEvent]:
         try:
-            found = trace(lambda: open_record(folder), event_id)
+            found = trace_of(folder, event_id)
         except RunError:
             return []  # the record does not have it
         return [found.event, *found.causes]
