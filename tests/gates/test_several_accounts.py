@@ -27,6 +27,7 @@ from tickdeck.domain.risk import RiskLimits
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.config_copy import CopyConfig
 from tickdeck.infrastructure.triggers import TriggerConfig
 
 ACCOUNTS = {
@@ -37,12 +38,12 @@ ACCOUNTS = {
 
 
 def several(*traders: str, **settings: Any) -> RunConfig:
-    wanted = config(*["Busy"] * len(traders), seconds=8, **settings)
+    wanted = config(*["Busy"] * len(traders), seconds=8, accounts=ACCOUNTS, **settings)
     strategies = tuple(
         msgspec.structs.replace(strategy, account=account)
         for strategy, account in zip(wanted.strategies, traders, strict=True)
     )
-    return msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=strategies)
+    return msgspec.structs.replace(wanted, strategies=strategies)
 
 
 def commanded(wanted: RunConfig, data: Path, *commands: tuple[str, dict[str, str]]) -> list[DomainEvent]:
@@ -126,8 +127,13 @@ def test_a_command_without_an_account_is_for_all_that_it_concerns(tmp_path: Path
 
 
 @pytest.mark.long
-def test_it_is_killed_and_ends_as_if_uninterrupted(tmp_path: Path) -> None:
-    alone = left_alone(several("alice", "bob", "carol"), tmp_path)
+@pytest.mark.parametrize("state_every", [0, 500], ids=["executed again", "from snapshots"])
+def test_it_is_killed_and_ends_as_if_uninterrupted(state_every: int, tmp_path: Path) -> None:
+    copies = (
+        CopyConfig(leader="account:alice", follower="bob", size={"multiple": 2}, trailing="0.1%"),
+        CopyConfig(leader="strategy:Busy-2", follower="carol", size={"fixed": 100}),
+    )
+    alone = left_alone(several("alice", "bob", "carol", copy=copies, state_every=state_every), tmp_path)
     end = alone.rows["events"][-1][0]
     place = ("run", tmp_path)
 
