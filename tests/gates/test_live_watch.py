@@ -12,7 +12,7 @@ import pytest
 from application_kit import BTC, START, Core, D, MemoryTape, ScriptedVenue
 
 from tickdeck.application.strategies import Strategy
-from tickdeck.bootstrap.live_watch import LiveWatch
+from tickdeck.bootstrap.live_watch import LiveWatch, WatchedAccount
 from tickdeck.domain.events import (
     CommandReceived,
     OrderCancelRequestedEvent,
@@ -66,9 +66,7 @@ class Rig:
             clock=SteadyClock(self.clock),
             tape=self.core.tape,
             folder=Path.cwd(),
-            risk=self.core.risk,
-            gateway=self.core.gateway,
-            venue=self.core.venue,
+            accounts=[WatchedAccount("", self.core.risk, self.core.gateway, self.core.venue)],
             heard=lambda: self.heard,
             on_hang=self.hung.append,
         )
@@ -147,14 +145,16 @@ async def test_a_second_fault_is_told_and_trading_resumes_when_both_are_over() -
     rig = Rig(tape=MemoryTape(synced=False))
     rig.core.tape.sync()
     await rig.look()
-    rig.watch.circuits.hear(
+    rig.watch._accounts[0].circuits.hear(
         BreakerTransition("binance/orders", BreakerState.CLOSED, BreakerState.OPEN, "OutcomeUnknown")
     )
     await rig.look()
     for _ in range(10):
         await rig.look()
     assert rig.is_halted
-    rig.watch.circuits.hear(BreakerTransition("binance/orders", BreakerState.OPEN, BreakerState.CLOSED, ""))
+    rig.watch._accounts[0].circuits.hear(
+        BreakerTransition("binance/orders", BreakerState.OPEN, BreakerState.CLOSED, "")
+    )
     await rig.look()
     assert rig.is_halted
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from msgspec.structs import replace
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
@@ -17,16 +20,24 @@ from tickdeck.application.ports import Frame, ListingFeed, MarketDataFeed, Overl
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
+from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.bootstrap.feeds import live_feed
-from tickdeck.bootstrap.live_account import LiveAccount, live_account
+from tickdeck.bootstrap.live_account import LiveAccount, live_accounts
 from tickdeck.bootstrap.live_archive import LiveArchive
 from tickdeck.bootstrap.live_trading import LiveTrading
-from tickdeck.bootstrap.live_watch import LiveWatch
+from tickdeck.bootstrap.live_watch import LiveWatch, WatchedAccount
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.recall import PastToRecall, recall, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.session import RESERVED, Session
-from tickdeck.domain.events import DomainEvent, GapDetected
-from tickdeck.errors import RunError, TapeError, TickdeckError
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    GapDetected,
+    NotificationAlert,
+)
+from tickdeck.errors import ExchangeError, RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -35,7 +46,7 @@ from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
 from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.frame_segments import GoneSegment
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter, refuse_gone
-from tickdeck.infrastructure.resilience import Limited
+from tickdeck.infrastructure.resilience import BreakerTransition, Limited
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
@@ -47,8 +58,8 @@ _FRAMES = 65_536  # the capacity between the sockets and the kernel: a few secon
 
 
 class LiveRun(Session):
-    """A run that receives ``feed`` on the wall clock. Call ``await drive(None)``, then ``close()``. It trades at
-    ``account``, or on paper without one.
+    """A run that receives ``feed`` on the wall clock. Call ``await drive(None)``, then ``close()``. It trades with
+    ``accounts``, or on paper without any.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
     ``record`` is the record of a run to resume, which continues on ``tape``. ``past`` is what is restored from it
@@ -66,12 +77,12 @@ class LiveRun(Session):
         feed: MarketDataFeed,
         clock: SteadyClock,
         record: RecordCheck | None = None,
-        account: LiveAccount | None = None,
+        accounts: Mapping[str, LiveAccount] = MappingProxyType({}),
         past: PastToRecall | None = None,
     ) -> None:
         agenda = self._agenda = LiveAgenda()
         self._clock = clock
-        self._account = account
+        self._live_accounts = accounts
         first = record.next if record is not None else None
         self._began = past.began if past is not None else first.ts if first is not None else None
         options: dict[str, Any] = {
@@ -85,36 +96,40 @@ class LiveRun(Session):
         kernel = Kernel(tape=tape, **options) if record is None else CatchingUpKernel(record=record, **options)
         super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
-        self._trading = None
         policy = config.archive
         self._archive = None if policy.keeps_all else LiveArchive(folder, policy, clock=clock, publish=kernel.publish)
+        several = len(self.core.accounts) > 1
+        self._watched = [
+            WatchedAccount(one.account_id if several else "", one.risk, gateway, venue)
+            for one, gateway, venue in zip(self.core.accounts, self.gateways, self.venues, strict=True)
+        ]
         self.watch = LiveWatch(
             config.watch,
             kernel,
             clock=clock,
             tape=tape,
             folder=folder,
-            risk=self.core.risk,
-            gateway=self.gateway,
-            venue=self.venue,
+            accounts=self._watched,
             heard=lambda: self.driver.market_events,
             on_hang=lambda text: self.on_hang(text),
         )
-        if account is not None:
-            if isinstance(feed, Limited) and isinstance(account.exchange, Limited):
-                feed.limits = account.exchange.limits  # the venue counts them together, by our address
-            account.hear_breakers.append(lambda transition: kernel.publish(circuit_event(transition, clock.time_ns())))
-            account.hear_breakers.append(self.watch.circuits.hear)
-        if isinstance(self.venue, ExchangeVenue):
-            self._trading = LiveTrading(
-                kernel,
-                self.core.execution,
-                self.core.portfolio.differences,
-                self.venue,
-                clock=clock,
-                cancel_at_end=config.orders_at_end == "cancel",
-                remarks=self.remarks,
-                is_past=lambda: record is not None and (record.next is not None or not self.driver.has_taken_up),
+        self._tradings: list[LiveTrading] = []
+        for one, watched, venue in zip(self.core.accounts, self._watched, self.venues, strict=True):
+            if not isinstance(venue, ExchangeVenue):
+                continue
+            self._listen(accounts[one.account_id], feed, watched)
+            self._tradings.append(
+                LiveTrading(
+                    one.bus,
+                    one.execution,
+                    one.portfolio.differences,
+                    venue,
+                    clock=clock,
+                    cancel_at_end=config.orders_at_end == "cancel",
+                    remarks=self.remarks,
+                    is_past=lambda: record is not None and (record.next is not None or not self.driver.has_taken_up),
+                    account_id=watched.name,
+                )
             )
         self._frames = FrameWriter(folder / FOLDER)
         self._dropped = 0  # events of market data that was dropped, before the next recorded frame
@@ -131,7 +146,7 @@ class LiveRun(Session):
             record=self._frames.write,
             decode=feed.decode,
             on_market=self.venue.on_market,
-            begin=self.venue.start,
+            begin=self._begin_venues,
             feed=feed.name,
             duration=self._duration,
             observe=self.observer.observe,
@@ -139,20 +154,43 @@ class LiveRun(Session):
             past=self._past(record, past) if record is not None else None,
         )
 
-    def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
-        if self._account is None:
-            return super()._make_venue(agenda)
+    def _listen(self, account: LiveAccount, feed: MarketDataFeed, watched: WatchedAccount) -> None:
+        """Share the limits of the venue, and hear the circuit breakers."""
+        if isinstance(feed, Limited) and isinstance(account.exchange, Limited):
+            feed.limits = account.exchange.limits  # the venue counts them together, by our address
+
+        def hear(transition: BreakerTransition) -> None:
+            if watched.name:
+                transition = transition._replace(name=f"{transition.name} of {watched.name}")
+            self.kernel.publish(circuit_event(transition, self._clock.time_ns()))
+
+        account.hear_breakers.append(hear)
+        account.hear_breakers.append(watched.circuits.hear)
+
+    def _venues(self, agenda: Agenda) -> Sequence[PaperVenue | ExchangeVenue]:
+        if not self._live_accounts:
+            return super()._venues(agenda)
+        return [self._exchange_venue(one, self._live_accounts[one.account_id]) for one in self.core.accounts]
+
+    def _exchange_venue(self, engines: AccountEngines, account: LiveAccount) -> ExchangeVenue:
+        portfolio, name = engines.portfolio, engines.account_id
+
+        def publish(event: DomainEvent) -> object:
+            if isinstance(event, FeedConnected | FeedDisconnected):  # each account has a private stream
+                event = replace(event, feed=f"{event.feed} of {name}")
+            return self.kernel.publish(event)
+
         return ExchangeVenue(
-            self._account.exchange,
-            account_id=self.config.paper.account_id,
-            user_id=self.config.paper.user_id,
+            account.exchange,
+            account_id=name,
+            user_id=portfolio.user_id,
             clock=self._clock,
-            publish=self.kernel.publish,
-            orders=self.core.execution.orders,
-            quote=self.core.portfolio.account.quote,
+            publish=self.kernel.publish if len(self.core.accounts) == 1 else publish,
+            orders=engines.execution.orders,
+            quote=portfolio.account.quote,
             symbols=self.manifest.symbols,
-            books=self.core.portfolio.account.balances,
-            pending=self.core.portfolio.differences.pending,
+            books=portfolio.account.balances,
+            pending=portfolio.differences.pending,
             currencies=(
                 currency
                 for instrument in map(self.config.instrument, self.manifest.symbols)
@@ -162,8 +200,8 @@ class LiveRun(Session):
             on_halted_symbol=self._ask_instruments,
             greatest_age=duration_ns(self.config.max_order_age),
             began=self._began,
-            is_booked=self.core.portfolio.has_booked,
-            agrees=self.core.portfolio.agrees_with,
+            is_booked=portfolio.has_booked,
+            agrees=portfolio.agrees_with,
         )
 
     def _past(self, record: RecordCheck, past: PastToRecall | None) -> Past | None:
@@ -225,10 +263,10 @@ class LiveRun(Session):
             await self._drive(progress)
 
     async def _drive(self, progress: Callable[[int], None]) -> None:
-        trading, driver = self._trading, self.driver
+        tradings, driver = self._tradings, self.driver
         tasks: list[asyncio.Task[None]] = []
         try:
-            if trading is not None:
+            for trading in tradings:
                 await trading.connect(resumed=driver.is_resumed)
             progress = self._between(progress)
             await driver.begin(progress=progress)
@@ -238,21 +276,21 @@ class LiveRun(Session):
                 text = f"the wall clock is {behind / 1e9:.1f} s behind the record, so the run goes on from there"
                 bound_logger("tickdeck.watch").warning(text)
                 self.remarks.append(text)
-            if trading is not None and driver.is_resumed:
-                trading.recover(self.core.portfolio.account.balances)
-                await trading.catch_up()
+            if driver.is_resumed:
+                for trading, account in zip(tradings, self.core.accounts, strict=bool(tradings)):
+                    trading.recover(account.portfolio.account.balances)
+                await asyncio.gather(*(trading.catch_up() for trading in tradings))
             tasks.append(asyncio.create_task(self._read()))
-            if trading is not None:
-                tasks.append(asyncio.create_task(self._beside(trading.hear())))
+            tasks += [asyncio.create_task(self._beside(self._hear(trading))) for trading in tradings]
             tasks.append(asyncio.create_task(self._beside(self.watch.run())))
             if self._archive is not None:
                 tasks.append(asyncio.create_task(self._beside(self._archive.run())))
             try:
                 await driver.run(progress=progress, wind_up=self._wind_up)
             except Exception as error:
-                if trading is None:
+                if not tradings:
                     raise
-                await trading.wind_up(at_once=True)
+                await asyncio.gather(*(trading.wind_up(at_once=True) for trading in tradings))
                 kind = type(error) if type(error) in (TapeError, TickdeckError) else RunError
                 raise kind("; ".join((str(error), *self.remarks))) from error
         finally:
@@ -260,10 +298,11 @@ class LiveRun(Session):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._intake.stop()
-            if trading is not None:
+            if tradings:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_CALLS):
-                        await self.gateway.idle()
+                        await asyncio.gather(*(gateway.idle() for gateway in self.gateways))
+            for trading in tradings:
                 await trading.venue.close()
 
     def _fail(self, error: Exception) -> None:
@@ -271,7 +310,26 @@ class LiveRun(Session):
         self._intake.queue.close(error)
 
     async def _wind_up(self) -> bool:
-        return self._trading is None or await self._trading.wind_up(at_once=self.driver.is_stopping)
+        ended = await asyncio.gather(*(one.wind_up(at_once=self.driver.is_stopping) for one in self._tradings))
+        return all(ended)
+
+    def _begin_venues(self, now: int) -> None:
+        for venue in dict.fromkeys(self.venues):
+            venue.start(now)
+
+    async def _hear(self, trading: LiveTrading) -> None:
+        """Hear the private stream of an account. If it ends for good, the run ends; with several accounts, that account
+        halts and the others go on."""
+        try:
+            await trading.hear()
+        except (ExchangeError, RunError) as error:
+            if not trading.account_id:
+                raise
+            reason = f"its private stream has ended: {error}; resume the run to connect again"
+            text = f"account {trading.account_id} is halted, {reason}"
+            self.kernel.publish(NotificationAlert(text=text, severity="critical"))
+            arguments = {"account": trading.account_id}
+            self.kernel.publish(CommandReceived(command="halt", arguments=arguments, reason=reason, source="control"))
 
     async def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something while the driver runs. An error in it ends the run."""
@@ -313,12 +371,11 @@ def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None
     the run's id, instead of one made from the time. Raises ``ConfigError`` if it cannot be created, or if it is to send
     orders without limits or without a key."""
     steady = SteadyClock(clock)
-    account = None
+    accounts: Mapping[str, LiveAccount] = {}
     if config.live:
-        account = live_account(config, steady)
-        config = account.config
+        config, accounts = live_accounts(config, steady)
     prepared = prepare(config, name=name)
     config, strategies = prepared.config, prepared.strategies
     feed = live_feed(config, prepared.manifest.symbols, steady)
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
-        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=steady, account=account)
+        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=steady, accounts=accounts)

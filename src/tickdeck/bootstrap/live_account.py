@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import Exchange
+from tickdeck.bootstrap.run_accounts import names_of_accounts
 from tickdeck.domain.risk import DEFAULT_LIMITS
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
@@ -16,22 +17,22 @@ from tickdeck.infrastructure.config import RunConfig, require_strategy
 from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 from tickdeck.infrastructure.resilience import BreakerTransition
 
-__all__ = ["LiveAccount", "live_account"]
+__all__ = ["LiveAccount", "live_accounts"]
 
 _REQUIRED = ("max_order_notional", "max_position_notional", "max_daily_loss")
 
 
 class LiveAccount(NamedTuple):
-    """``config`` has the account's name and owner. ``exchange`` is not connected yet. Each of ``hear_breakers`` is
-    called when one of its circuit breakers changes its state."""
+    """``exchange`` is not connected yet. Each of ``hear_breakers`` is called when one of its circuit breakers changes
+    its state."""
 
-    config: RunConfig
     exchange: Exchange
     hear_breakers: list[Callable[[BreakerTransition], object]]
 
 
-def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
-    """The account that the run trades with.
+def live_accounts(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, dict[str, LiveAccount]]:
+    """The configuration with the name and the owner of the account, if there is only one, and the accounts that the run
+    trades with, by name.
 
     Raises ``ConfigError`` if the configuration names no strategy or does not state the required limits of ``[risk]``,
     or if the account or its key cannot be found.
@@ -46,16 +47,23 @@ def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
             f"live: real orders need limits that you wrote yourself; give {', '.join(missing)} under [risk] in the "
             "configuration file"
         )
-    name, account = _account(config)
+    names = names_of_accounts(config)
+    if len(names) < 2:
+        name, entry = _account(replace(config, account=names[0] if names else ""))
+        paper = replace(config.paper, account_id=name, user_id=entry.owner, short_selling=False, leverage=None)
+        return replace(config, paper=paper), {name: _opened(name, entry, clock)}
+    return config, {name: _opened(name, _checked(config, name, config.accounts[name]), clock) for name in names}
+
+
+def _opened(name: str, entry: AccountConfig, clock: LiveClock) -> LiveAccount:
     hear_breakers: list[Callable[[BreakerTransition], object]] = []
 
     def on_transition(transition: BreakerTransition) -> None:
         for hear in hear_breakers:
             hear(transition)
 
-    exchange = ExchangeFactory.create_exchange(name, account, clock=clock, on_transition=on_transition)
-    paper = replace(config.paper, account_id=name, user_id=account.owner, short_selling=False, leverage=None)
-    return LiveAccount(replace(config, paper=paper), exchange, hear_breakers)
+    exchange = ExchangeFactory.create_exchange(name, entry, clock=clock, on_transition=on_transition)
+    return LiveAccount(exchange, hear_breakers)
 
 
 def _account(config: RunConfig) -> tuple[str, AccountConfig]:
@@ -71,12 +79,17 @@ def _account(config: RunConfig) -> tuple[str, AccountConfig]:
         entry = AccountConfig(exchange=config.exchange, credentials=credentials)
         found = {"main": entry}
     ((name, entry),) = found.items()
+    return name, _checked(config, name, entry)
+
+
+def _checked(config: RunConfig, name: str, entry: AccountConfig) -> AccountConfig:
+    """The account with its address. Raises ``ConfigError`` if it is not where the run is."""
     if entry.exchange != config.exchange:
         raise ConfigError(f"live: account {name} is at {entry.exchange}, but the run is at {config.exchange}")
     if entry.url is None and not entry.testnet:
-        return name, replace(entry, url=config.exchange_url, testnet=config.testnet)
+        return replace(entry, url=config.exchange_url, testnet=config.testnet)
     if (entry.url, entry.testnet) != (config.exchange_url, config.testnet):
         raise ConfigError(
             f"live: account {name} has a different address from the market data; give both the same url and testnet"
         )
-    return name, entry
+    return entry

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.engines import ExecutionEngine
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.engines import CoreBus, ExecutionEngine
 from tickdeck.domain.accounts import Differences
 from tickdeck.domain.events import (
     CommandReceived,
@@ -32,12 +31,13 @@ class LiveTrading:
     """Begin with ``connect``; after a resume call ``recover`` and ``catch_up``; let ``hear`` work while the run trades;
     end with ``wind_up`` and ``close``.
 
-    ``is_past()`` tells whether the run still executes its record again. ``remarks`` collects what the user should know.
+    ``account_id`` names the account if the run has several. ``is_past()`` tells whether the run still executes its
+    record again. ``remarks`` collects what the user should know.
     """
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: CoreBus,
         execution: ExecutionEngine,
         differences: Differences,
         venue: ExchangeVenue,
@@ -46,9 +46,13 @@ class LiveTrading:
         cancel_at_end: bool,
         remarks: list[str],
         is_past: Callable[[], bool],
+        account_id: str = "",
     ) -> None:
         self.venue = venue
         self._kernel, self._execution, self._differences, self._clock = kernel, execution, differences, clock
+        self.account_id = account_id
+        self._account = {"account": account_id} if account_id else {}
+        self._at = f"{venue.name}, account {account_id}" if account_id else venue.name
         self._cancel_at_end, self._remarks, self._is_past = cancel_at_end, remarks, is_past
         self._recorded: set[str] = set()  # orders of the record
         self._cancels: dict[str, None] = {}  # cancels without an answer on the record
@@ -91,7 +95,7 @@ class LiveTrading:
     async def hear(self) -> None:
         """Publish what the exchange says, until cancelled. Raises what ends that for good."""
         await self.venue.run()
-        raise RunError(f"the private stream of {self.venue.name} has ended; resume the run")
+        raise RunError(f"the private stream of {self._at} has ended; resume the run")
 
     async def wind_up(self, *, at_once: bool) -> bool:
         """Send no more orders, cancel those that are open, and compare the balances. ``at_once``: a signal wants the
@@ -102,7 +106,11 @@ class LiveTrading:
         while self._cancel_at_end and (orders := self._unsettled()) and self._clock.monotonic_ns() < deadline:
             if any(order.is_open for order in orders):
                 try:
-                    self._kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
+                    self._kernel.publish(
+                        CommandReceived(
+                            command="cancel", arguments=self._account, reason="the run ends", source="control"
+                        )
+                    )
                 except TickdeckError:  # the tape cannot be written
                     self._remarks.append(await self.venue.cancel_unrecorded(orders))
                     return False
@@ -114,17 +122,17 @@ class LiveTrading:
         if left:
             names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in left[:5])
             more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-            self._remarks.append(f"not settled at {self.venue.name} when the run ended: {names}{more}")
+            self._remarks.append(f"not settled at {self._at} when the run ended: {names}{more}")
         try:
             async with asyncio.timeout(_COMPARE if at_once else 10 * _COMPARE):
                 await self.venue.compare()
         except (TickdeckError, TimeoutError) as error:
             why = str(error) or "no answer in time"
-            self._remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {why}")
+            self._remarks.append(f"the balances were not compared with {self._at}'s at the end: {why}")
         await self._clock.sleep(0.02)  # the core compares
         for currency, difference in (self._differences.pending | self._differences.found).items():
             more = f"{difference.normalize():+f} {currency}"
-            self._remarks.append(f"{self.venue.name} has {more} more than the run's books")
+            self._remarks.append(f"{self._at} has {more} more than the run's books")
         return not left
 
     def _unsettled(self) -> list[Order]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tickdeck.application.engines import RiskEngine, VenueGateway
@@ -29,7 +29,7 @@ from tickdeck.infrastructure.surroundings import (
 )
 from tickdeck.infrastructure.watchdog import Watchdog
 
-__all__ = ["LiveWatch"]
+__all__ = ["LiveWatch", "WatchedAccount"]
 
 _EVERY = 0.5  # seconds between two checks
 _S = 1_000_000_000
@@ -38,12 +38,28 @@ _NEEDS_PROOF = ("clock", "pause", "handler")
 """After these, connections may be dead: trading resumes when market data has arrived and the exchange has answered."""
 
 
+class WatchedAccount:
+    """One account of a live run. ``name`` is empty if it is the only one. ``exchange`` is ``None`` on paper.
+    ``causes``: why it must not trade now."""
+
+    def __init__(self, name: str, risk: RiskEngine, gateway: VenueGateway, venue: TradingVenue) -> None:
+        self.name = name
+        self.risk = risk
+        self.gateway = gateway
+        self.is_outside = not venue.simulated
+        self.exchange = venue if isinstance(venue, ExchangeVenue) else None
+        self.circuits = CircuitCheck()
+        self.causes: dict[str, str] = {}
+        self.unproven: int | None = None  # what had been heard when the connections came into doubt
+
+
 class LiveWatch:
     """Runs the checks of ``settings`` while the task ``run`` does.
 
     When something is wrong, a ``system.warning`` says so, and the command ``halt`` follows, with the same reason. When
     nothing is wrong any more, the command ``resume`` follows. It never ends a halt by a limit, an operator or an error.
-    A halt of before a resume of the run ends in the same way.
+    A halt of before a resume of the run ends in the same way. With several accounts, a failing exchange of one of them
+    halts that account alone.
 
     Raises ``ConfigError`` if the memory is to be watched and the system does not report it.
 
@@ -59,19 +75,13 @@ class LiveWatch:
         clock: SteadyClock,
         tape: Tape,
         folder: Path,
-        risk: RiskEngine,
-        gateway: VenueGateway,
-        venue: TradingVenue,
+        accounts: Sequence[WatchedAccount],
         heard: Callable[[], int],
         on_hang: Callable[[str], None],
     ) -> None:
-        self._kernel, self._clock, self._risk, self._gateway = kernel, clock, risk, gateway
-        self._is_outside = not venue.simulated
-        self._exchange = venue if isinstance(venue, ExchangeVenue) else None
+        self._kernel, self._clock, self._accounts = kernel, clock, accounts
         self._heard = heard
         self._hang = ""  # written by the watchdog's thread
-        self._causes: dict[str, str] = {}
-        self._unproven: int | None = None  # what had been heard when the connections came into doubt
         self._log = bound_logger("tickdeck.watch")
         handler = settings.ns("handler")
         end = settings.ns("handler_exit")
@@ -82,8 +92,7 @@ class LiveWatch:
             fatal_limit=end / _S if end is not None else None,
             fatal=on_hang,
         )
-        self.circuits = CircuitCheck()
-        self._checks: list[Check] = [self.circuits]
+        self._checks: list[Check] = []
         if (limit := settings.ns("clock")) is not None:
             self._checks.append(ClockCheck(clock, limit))
         if (limit := settings.ns("pause")) is not None:
@@ -99,7 +108,7 @@ class LiveWatch:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, in words. Trading is halted meanwhile."""
-        return tuple(self._causes.values())
+        return tuple(dict.fromkeys(text for account in self._accounts for text in account.causes.values()))
 
     async def run(self) -> None:
         """Look until cancelled. Raises the errors of the kernel."""
@@ -115,43 +124,57 @@ class LiveWatch:
         if hang:
             found.pop("pause", None)  # it is the same
             found["handler"] = f"{hang}; it has returned now"
-        new = {name: text for name, text in found.items() if name not in self._causes}
-        if any(name in _NEEDS_PROOF for name in new):
-            self._unproven = self._heard()
-        if self._unproven is not None and not new and await self._is_proven(self._unproven):
-            self._unproven = None
-        if self._unproven is not None:  # their cause is over, but the connections are still in doubt
-            found = {name: text for name, text in self._causes.items() if name in _NEEDS_PROOF} | found
-        self._causes = found
-        self._gateway.send_cancels_at_once("disk" in found)
-        for text in new.values():
-            self._log.warning(text)
-            self._kernel.publish(SystemWarning(component=SURROUNDINGS, message=text, source=SURROUNDINGS))
-        if found and self._risk.gate.halted_by < HaltedBy.SURROUNDINGS:
-            self._command("halt", "; ".join(found.values()))
-        elif not found and self._risk.gate.halted_by is HaltedBy.SURROUNDINGS:
-            self._log.info("trading resumes", reason=self._risk.gate.closed_because)
-            self._command("resume", "nothing is wrong around the run any more")
+        told: dict[str, None] = {}
+        for account in self._accounts:
+            await self._look_at(account, found, now, told)
         if hang:
-            self._gateway.reopen()  # the halt is in force now
+            for account in self._accounts:
+                account.gateway.reopen()  # the halt is in force now
 
-    async def _is_proven(self, heard: int) -> bool:
+    async def _look_at(self, account: WatchedAccount, common: dict[str, str], now: int, told: dict[str, None]) -> None:
+        """Halt or resume one account. ``told`` collects what is wrong, so that it is told once for all accounts."""
+        found = common
+        if text := account.circuits.problem(now):
+            found = {account.circuits.name: text} | common
+        new = {name: text for name, text in found.items() if name not in account.causes}
+        if any(name in _NEEDS_PROOF for name in new):
+            account.unproven = self._heard()
+        if account.unproven is not None and not new and await self._is_proven(account, account.unproven):
+            account.unproven = None
+        if account.unproven is not None:  # their cause is over, but the connections are still in doubt
+            found = {name: text for name, text in account.causes.items() if name in _NEEDS_PROOF} | found
+        account.causes = found
+        account.gateway.send_cancels_at_once("disk" in found)
+        for name, text in new.items():
+            said = f"account {account.name}: {text}" if account.name and name == account.circuits.name else text
+            if said not in told:
+                told[said] = None
+                self._log.warning(said)
+                self._kernel.publish(SystemWarning(component=SURROUNDINGS, message=said, source=SURROUNDINGS))
+        if found and account.risk.gate.halted_by < HaltedBy.SURROUNDINGS:
+            self._command(account, "halt", "; ".join(found.values()))
+        elif not found and account.risk.gate.halted_by is HaltedBy.SURROUNDINGS:
+            self._log.info("trading resumes", reason=account.risk.gate.closed_because)
+            self._command(account, "resume", "nothing is wrong around the run any more")
+
+    async def _is_proven(self, account: WatchedAccount, heard: int) -> bool:
         """Whether market data has arrived since then, and the exchange answers."""
         if self._heard() <= heard:
             return False
         try:
             async with asyncio.timeout(_ANSWER_WITHIN):
-                return self._exchange is None or await self._exchange.answers()
+                return account.exchange is None or await account.exchange.answers()
         except (ExchangeError, TimeoutError):
             return False
 
     def _on_hang(self, text: str) -> None:
         """Called by the watchdog's thread, while the handler still runs."""
-        if self._is_outside:
-            self._gateway.shut("a handler did not return")
+        for account in self._accounts:
+            if account.is_outside:
+                account.gateway.shut("a handler did not return")
         self._log.error(text)
         self._hang = text
 
-    def _command(self, command: str, reason: str) -> None:
-        arguments = {"by": SURROUNDINGS}
+    def _command(self, account: WatchedAccount, command: str, reason: str) -> None:
+        arguments = {"by": SURROUNDINGS} | ({"account": account.name} if account.name else {})
         self._kernel.publish(CommandReceived(command=command, reason=reason, arguments=arguments, source=SURROUNDINGS))

@@ -22,7 +22,7 @@ from tickdeck.bootstrap import live, run
 from tickdeck.bootstrap.core_snapshots import usable_states
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live import LiveRun
-from tickdeck.bootstrap.live_account import live_account
+from tickdeck.bootstrap.live_account import live_accounts
 from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.recall import PastToRecall, began_at, stretches_of
 from tickdeck.bootstrap.run import Run
@@ -152,7 +152,7 @@ def _prepared(
             feed=live_feed(config, manifest.symbols, steady),
             clock=steady,
             record=check,
-            account=live_account(config, steady) if config.live else None,
+            accounts=live_accounts(config, steady)[1] if config.live else {},
             past=past,
         )
     return run.Run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,12 @@ class Session(ABC):
         self._code = code if code is not None else code_of(manifest)
         self._state: StateOfRun | None = None
         self._core_snapshots: CoreSnapshotTaker | None = None
-        self.venue = self._make_venue(agenda)
-        self.gateways = tuple(VenueGateway(account.bus, self.venue) for account in self.core.accounts)
-        self.gateway = self.gateways[0]
+        self.venues = self._venues(agenda)
+        """Where the orders of each account go; the paper venue takes those of all."""
+        self.gateways = tuple(
+            VenueGateway(account.bus, venue) for account, venue in zip(self.core.accounts, self.venues, strict=True)
+        )
+        self.venue, self.gateway = self.venues[0], self.gateways[0]
         self.observer = PerformanceObserver(self.kernel, self.core.figures.valuation, self.core.market_data)
         self._ends = RunObserver(self.kernel, is_live=manifest.is_live)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
@@ -97,8 +100,11 @@ class Session(ABC):
         self._halt = ordered_halt(folder, beside=manifest.is_live)
         self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
 
-    def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
-        """Where the orders go."""
+    def _venues(self, agenda: Agenda) -> Sequence[PaperVenue | ExchangeVenue]:
+        """A venue for each account."""
+        return [self._paper_venue(agenda)] * len(self.core.accounts)
+
+    def _paper_venue(self, agenda: Agenda) -> PaperVenue:
         config = self.config
         first, *others = (account.paper for account in run_accounts(config))
         return PaperVenue(

@@ -1,0 +1,204 @@
+"""Gate: a live run with a leader and two followers, each with an account of its own at an exchange on localhost, one of
+whom cannot pay, is killed again and again, and ends as the exchange says to the last digit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_processes import environment_of
+from test_live_orders import LIMITS, STRATEGIES, short_lag
+
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.domain.events import (
+    AccountDifferenceFound,
+    CommandReceived,
+    OrderSubmittedEvent,
+    TradeExecutedEvent,
+    TradeFailedEvent,
+    TradeReservedEvent,
+    TradingHalted,
+    TwoPhaseTradeEvent,
+    VenueFillReported,
+)
+from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.config_copy import CopyConfig
+
+assert short_lag  # a fixture of every test here
+NAMES = ("ada", "bob", "carol")
+
+VENUE = """
+import asyncio, sys
+from tickdeck.bootstrap.venue import open_venue
+async def main():
+    async with open_venue(("BTCUSDT",), seed=1, faults=sys.argv[1]) as venue:
+        print(venue.url, flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+TRADER = """
+import asyncio, sys
+from pathlib import Path
+import test_live_accounts as t
+from test_live_orders import shorten_lag
+from tickdeck.bootstrap import resume_run, start_live_run
+url, data = sys.argv[1], Path(sys.argv[2])
+shorten_lag(setattr)
+folders = sorted(data.iterdir())
+run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600), data)
+def progress(ts):
+    if run.caught_up():
+        print(run.kernel.seq, flush=True)
+asyncio.run(run.drive(None, progress=progress))
+"""
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(f"{name.upper()}_API_KEY", f"{name}-key")
+        monkeypatch.setenv(f"{name.upper()}_API_SECRET", f"{name}-secret")
+
+
+@pytest.fixture
+def venue(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an exchange in a process of its own."""
+    faults = getattr(request, "param", "")
+    with subprocess.Popen([sys.executable, "-c", VENUE, faults], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        for name, cash in zip(NAMES, ("100000", "50000", "1"), strict=True):
+            body = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash}}
+            request_ = urllib.request.Request(f"{url}/admin/account", json.dumps(body).encode(), method="POST")
+            urllib.request.urlopen(request_, timeout=10).close()
+        yield url
+        process.kill()
+
+
+def config(url: str, seconds: int) -> RunConfig:
+    return RunConfig(
+        strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy", account="ada"),),
+        exchange="binance",
+        exchange_url=url,
+        live=True,
+        accounts={
+            name: AccountConfig(exchange="binance", credentials=f"env:{name.upper()}", owner=name.title())
+            for name in NAMES
+        },
+        copy=(
+            CopyConfig(leader="strategy:Busy", follower="bob", size={"multiple": "0.5"}),
+            CopyConfig(leader="account:ada", follower="carol", size={"fixed": 100}),
+        ),
+        risk=LIMITS,
+        duration=Decimal(seconds),
+    )
+
+
+def ask(url: str, path: str) -> Any:
+    with urllib.request.urlopen(f"{url}/admin/{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def check(run: LiveRun, url: str) -> list[TwoPhaseTradeEvent]:
+    """Each account is as the exchange says, and the record is proven. Returns the events of trades."""
+    events = list(open_record(run.folder))
+    assert not [event for event in events if isinstance(event, AccountDifferenceFound)]
+    for name in NAMES:
+        engines = run.core.account(name)
+        truth = {order["client_id"]: order for order in ask(url, f"orders?account={name}")}
+        sent = [e.order_id for e in events if isinstance(e, OrderSubmittedEvent) and e.account_id == name]
+        assert len(set(sent)) == len(sent)
+        assert set(truth) <= set(sent)
+        for order_id, there in truth.items():
+            assert engines.execution.orders[order_id].filled == Decimal(there["filled"]), order_id
+        fills = {
+            (e.symbol, e.venue_trade_id) for e in events if isinstance(e, VenueFillReported) and e.account_id == name
+        }
+        assert len(fills) == len(ask(url, f"fills?account={name}"))
+        for currency, amounts in ask(url, f"balances?account={name}")[name].items():
+            total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
+            assert engines.portfolio.account.balances.get(currency, Decimal(0)) == total, (name, currency)
+    trades = [event for event in events if isinstance(event, TwoPhaseTradeEvent)]
+    executed = {event.order_id: event for event in trades if isinstance(event, TradeExecutedEvent)}
+    for order_id, there in {o["client_id"]: o for o in ask(url, "orders?account=bob")}.items():
+        if Decimal(there["filled"]):
+            assert executed[order_id].executed_quantity == Decimal(there["filled"])
+        else:
+            assert order_id not in executed
+    reserved = [event.trade_id for event in trades if isinstance(event, TradeReservedEvent)]
+    assert len(set(reserved)) == len(reserved)
+    assert {type(event) for event in trades if event.account_id == "carol"} == {TradeFailedEvent}
+    verdict, _ = verify_run(run.folder)
+    assert verdict.identical, verdict.divergence
+    return trades
+
+
+def test_followers_copy_a_leader_at_the_exchange_and_one_that_cannot_pay_touches_nobody(
+    venue: str, tmp_path: Path
+) -> None:
+    run = start_live_run(config(venue, 6), tmp_path)
+    try:
+        asyncio.run(run.drive(None))
+    finally:
+        run.close()
+
+    trades = check(run, venue)
+    assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
+    assert {event.user_id for event in trades} == {"Bob", "Carol"}
+    assert not any(isinstance(event, TradingHalted) for event in open_record(run.folder))
+
+
+def kill_after(url: str, data: Path, turns: int) -> None:
+    here = Path(__file__).resolve().parent
+    paths = [str(here), str(here.parent / "kit"), str(here.parents[1] / "src")]
+    with subprocess.Popen(
+        [sys.executable, "-c", TRADER, url, str(data)],
+        env=environment_of(PYTHONPATH=":".join(paths)),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(turns):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue", ["", "seed=3 drop_ack=0.05 late_fill=0.2:500ms"], indirect=True)
+def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    for _ in range(20):
+        kill_after(venue, tmp_path, rng.randrange(5, 40))
+    (folder,) = tmp_path.iterdir()
+    run = resume_run(folder)
+    assert isinstance(run, LiveRun)
+    asked = False
+
+    def stop_when_clear(_: int) -> None:
+        nonlocal asked
+        if not run.caught_up():
+            return
+        if not asked:
+            asked = True
+            run.kernel.publish(CommandReceived(command="halt", reason="the test ends"))
+            run.kernel.publish(CommandReceived(command="cancel", reason="the test ends"))
+        if not any(account.execution.open_of() for account in run.core.accounts):
+            run.driver.request_stop()
+
+    try:
+        asyncio.run(run.drive(None, progress=stop_when_clear))
+    finally:
+        run.close()
+    trades = check(run, venue)
+    assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
+    assert all(copy.status.is_final for engine in run.core.copies for copy in engine.copies.values())
