@@ -98,7 +98,8 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
     if required - good.keys():
         return
     needed = {name: good[name] for name in names if name in required}
-    for key in [key for key in good if key not in required]:  # each value alone, then all good values together
+    alone = [] if _refusal(needed, struct, path) else [key for key in good if key not in required]
+    for key in alone:  # each value alone, if it can be, then all good values together
         refusal = _refusal({**needed, key: good[key]}, struct, path)
         if refusal:
             place = f"{path}.{key}" if path else key
