@@ -45,5 +45,26 @@ def test_a_long_stream_is_read_from_any_place_in_chunks(tmp_path: Path) -> None:
         for first in (1, 2, 3, 700, 1_499, 1_500, 1_501):
             found = tape.read(TapeQuery(stream="balance/a/USDT", first_seq=first))
             assert [event.seq for event in found] == [seq for seq in wanted if seq >= first]
+        for limit in (0, 1, 127, 128, 129, 300):
+            found = tape.read(TapeQuery(stream="balance/a/USDT", limit=limit))
+            assert [event.seq for event in found] == wanted[:limit]
         some = tape.read(TapeQuery(stream="balance/a/USDT", first_seq=100, last_seq=1_200, limit=600))
         assert [event.seq for event in some] == [seq for seq in wanted if 100 <= seq <= 1_200][:600]
+
+
+def test_a_stream_is_readable_while_the_tape_is_closed_and_after_it(tmp_path: Path) -> None:
+    tape = SqliteTape(tmp_path / "tape")
+    for _ in range(300):
+        tape.append([balance("a")])
+    tape.save_snapshot("balance/a/USDT", 300, b"state")
+    found = iter(tape.read(TapeQuery(stream="balance/a/USDT")))
+    first = [next(found) for _ in range(10)]
+
+    tape.close()
+
+    assert not (tmp_path / "tape-wal").exists()
+    assert [event.seq for event in (*first, *found)] == list(range(1, 301))
+    assert len(list(tape.read(TapeQuery(stream="balance/a/USDT")))) == 300
+    snapshot = tape.load_snapshot("balance/a/USDT")
+    assert snapshot is not None
+    assert snapshot.version == 300

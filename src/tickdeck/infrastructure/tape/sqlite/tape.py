@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
+
 from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, DigestWorker, TapeDigest, continued_digest
 from tickdeck.infrastructure.tape.encoding import StreamVersions
 from tickdeck.infrastructure.tape.faults import tape_error
@@ -40,6 +43,8 @@ _INSERTS = {
     rows: "INSERT INTO events VALUES " + ", ".join(["(" + ", ".join("?" * COLUMNS) + ")"] * rows)  # noqa: S608
     for rows in (1 << power for power in range(_ROWS.bit_length()))
 }
+_SHORT = 128
+"""How many events of a stream are read by the reader that stays open."""
 _LOG_BYTES = 64 << 20
 """Readers that follow closely can stop the log from being restarted. At this size, the writer waits for them briefly,
 and again each time the log has grown by this much."""
@@ -88,10 +93,33 @@ class SqliteTape(GroupCommitTape):
         self._start(last_seq)
 
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
+        if query.stream is not None:
+            wanted = _SHORT if query.limit is None else min(query.limit, _SHORT)
+            begin = self._beginning_of(msgspec.structs.replace(query, limit=wanted))
+            if begin is not None:
+                yield from begin
+                if len(begin) < wanted or not begin:
+                    return
+                left = None if query.limit is None else query.limit - wanted
+                query = msgspec.structs.replace(query, first_seq=begin[-1].seq + 1, from_id=None, limit=left)
         with SqliteTapeReader(self._path) as reader:
             yield from reader._events(query)
 
+    def _beginning_of(self, query: TapeQuery) -> list[DomainEvent] | None:
+        """The first events of a stream, read by the reader that stays open: opening one takes longer than reading most
+        streams. ``None`` if they cannot be read this way."""
+        with self._lock:
+            if not self._accepts_events:
+                return None
+            try:
+                return list(self._open_reader()._events(query))
+            except TapeError:
+                return None  # it is read again, up to the event that cannot be read
+
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        with self._lock:
+            if self._accepts_events:
+                return self._open_reader().load_snapshot(stream, upto)
         with SqliteTapeReader(self._path) as reader:
             return reader.load_snapshot(stream, upto)
 
@@ -209,9 +237,13 @@ class SqliteTape(GroupCommitTape):
 
     def _stored_version(self, stream: str) -> int:
         """The version of a stream whose events are all durable. ``_lock`` is held."""
+        return self._open_reader().stream_version(stream)
+
+    def _open_reader(self) -> SqliteTapeReader:
+        """The reader that stays open. ``_lock`` is held."""
         if self._reader is None:
             self._reader = SqliteTapeReader(self._path)
-        return self._reader.stream_version(stream)
+        return self._reader
 
 
 def _rows_per_statement(connection: sqlite3.Connection) -> int:
