@@ -28,6 +28,7 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.config_copy import CopyConfig
+from tickdeck.infrastructure.reporting import run_session
 from tickdeck.infrastructure.triggers import TriggerConfig
 
 ACCOUNTS = {
@@ -82,6 +83,9 @@ def test_each_account_trades_with_its_own_money_limits_and_orders(tmp_path: Path
     assert summary.pnl == sum(one.pnl for one in summary.accounts) == summary.equity - 203_000
     assert summary.orders == sum(one.orders for one in summary.accounts)
     assert {trip.account_id for trip in trade_journal(run.folder).closed} <= {"alice", "bob"}
+    session = run_session(run.manifest, record)
+    assert (session.equity, session.pnl, session.fees) == (summary.equity, summary.pnl, summary.fees)
+    assert session.deposits == 203_000
 
 
 def test_an_account_alone_makes_the_same_orders_as_beside_idle_ones(tmp_path: Path) -> None:

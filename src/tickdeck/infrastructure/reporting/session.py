@@ -192,6 +192,7 @@ class _Collector:
             RunStopped: self._on_stopped,
         }
         self._counts: dict[str, int] = {}
+        self._reported: dict[tuple[str, str], None] = {}  # accounts and currencies whose first balance is known
         self._inputs = 0
         self._first_ts = self._last_ts = 0
         self._equity_curve = Curve(0)
@@ -270,7 +271,17 @@ class _Collector:
         return self._valuation.equity(self._market.price)
 
     def _on_balance(self, report: VenueBalanceReported) -> None:
-        self._valuation.take(self._account.set_balance(report), self._market.price)
+        """The balances of several accounts are added up, as each of them was reported first."""
+        first = next(iter(self._reported), (report.account_id, ""))[0]
+        is_known = (report.account_id, report.currency) in self._reported
+        self._reported[report.account_id, report.currency] = None
+        if len({account_id for account_id, _ in self._reported}) == 1 or (report.account_id == first and not is_known):
+            booked = self._account.set_balance(report)
+        elif not is_known:
+            booked = [self._account.transfer(report.currency, report.total, report.ts)]
+        else:
+            return
+        self._valuation.take(booked, self._market.price)
         self._on_holdings(report, report.ts_ingress)
 
     def _value(self, event: MarketEvent) -> None:

@@ -94,7 +94,7 @@ class RunWatch:
         lost = [name for name, connected in run.feeds.items() if not connected]
         if lost:
             found.append(f"not connected: {', '.join(lost)}")
-        elif len(run.feeds) < 1 + run.config.live:
+        elif len(run.feeds) < 1 + (len(run.core.accounts) if run.config.live else 0):
             found.append("not connected yet")
         if self.halted:
             found.append(f"trading is halted: {self.halted}")
