@@ -32,7 +32,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import EventStore, Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.replay import Replayer
 from tickdeck.application.signals import Signal
-from tickdeck.application.strategies import PositionView, Strategy
+from tickdeck.application.strategies import Cooldown, PositionView, Strategy, TradesADay, position_size
 from tickdeck.application.streaming import BoundedAsyncQueue, RingBuffer, subscribe_with_replay
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -182,6 +182,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigError",
     "Conflate",
+    "Cooldown",
     "DeadLetter",
     "DomainEvent",
     "DropOldest",
@@ -278,6 +279,7 @@ __all__ = [
     "TimerFired",
     "TopicWarning",
     "TradeEvent",
+    "TradesADay",
     "TradingHalted",
     "TradingResumed",
     "TradingVenue",
@@ -305,6 +307,7 @@ __all__ = [
     "iter_event_classes",
     "open_bus",
     "open_store",
+    "position_size",
     "publish_domain_event",
     "subscribe_to_event",
     "subscribe_with_replay",

@@ -15,6 +15,7 @@ from tickdeck.application.strategies.condition_inputs import (
 )
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
+from tickdeck.application.strategies.parts import Cooldown, TradesADay, position_size
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
 from tickdeck.application.strategies.rules import Rules
 from tickdeck.application.strategies.strategy import PositionView, Strategy
@@ -22,6 +23,7 @@ from tickdeck.application.strategies.strategy import PositionView, Strategy
 __all__ = [
     "BUILT_IN",
     "INPUTS",
+    "Cooldown",
     "EmaCross",
     "LastCandles",
     "MarketMaker",
@@ -29,9 +31,11 @@ __all__ = [
     "RsiReversion",
     "Rules",
     "Strategy",
+    "TradesADay",
     "asks_for_profits",
     "describe_values",
     "events_of",
+    "position_size",
     "profit_percent",
     "source_of",
     "timeframes_in",
