@@ -82,7 +82,7 @@ def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
             risk._flatten._waiting,
         ),
         "protections": {protection_id: state_of(p) for protection_id, p in risk.protections.book.protections.items()},
-        "watching": bool(risk.protections._watching),
+        "watching": risk.protections._prices.is_watching,
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
     }.items()
 

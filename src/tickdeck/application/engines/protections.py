@@ -7,15 +7,12 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.protection_book import ProtectionBook
-from tickdeck.application.engines.short_cover import PRICES
-from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.engines.protection_prices import ProtectionPrices
 from tickdeck.domain.events import (
     ActionIntent,
-    CandleEvent,
     CommandReceived,
     DomainEvent,
     MarketEvent,
@@ -31,7 +28,6 @@ from tickdeck.domain.events import (
     TimerCancelled,
     TimerFired,
     TimerSet,
-    TradeEvent,
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import Breach, CountedOrder, Exposure
@@ -44,7 +40,6 @@ _RISK = "risk"
 _CHASE = "chase/"  # begins the name of a timer; the id of the protection follows
 _SECOND = 1_000_000_000
 _LONGEST_WAIT = 60 * _SECOND
-_AT_THE_OPEN = _SECOND  # a fill that comes so soon after the open of a candle is one at the open
 
 
 class StopOrders(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +99,7 @@ class Protections:
         self._venue = venue
         self._owner = owner
         self.book = ProtectionBook(exposure)
-        self._watching: list[Subscription] = []  # of market data
-        self._traded: dict[str, None] = {}  # symbols with trades or best prices, so their candles add nothing
+        self._prices = ProtectionPrices(bus, self.book, price=price, look=self._look)
 
     @property
     def is_active(self) -> bool:
@@ -180,13 +174,13 @@ class Protections:
         )
         self._bus.publish(event)
         self._settle(self.book.add(event))
-        self._watch()
+        self._prices.watch()
 
     def _set_again(self, p: Protection, terms: ProtectionTerms) -> None:
         self._bus.publish(ProtectionSetEvent(**self._about(p), side=p.side, terms=terms))
         p.set_terms(terms)
         self._settle(p)
-        self._watch()
+        self._prices.watch()
 
     def yields(self, strategy_id: str, intent: ActionIntent) -> bool:
         """Whether an order of a strategy must wait until its position's exit orders are cancelled. If so, it is
@@ -240,29 +234,8 @@ class Protections:
             self._settle(p)
         return True
 
-    def on_price(self, event: MarketEvent) -> None:
-        """Watch the prices of positions that no order at the venue protects, and move trailing stops."""
-        symbol = event.symbol
-        if isinstance(event, CandleEvent):
-            if event.causation_id or symbol in self._traded:
-                return
-        else:
-            self._traded[symbol] = None
-        for p in self.book.of(symbol):
-            prices = self._prices(event, p)
-            if prices is not None and p.held and not p.triggered:
-                self._look(p, *prices)
-
-    def _prices(self, event: MarketEvent, p: Protection) -> tuple[Price, Price] | None:
-        """The worst and the best price (quote, seen from the position) that an event shows."""
-        if isinstance(event, CandleEvent):
-            if p.began - event.open_ts > min(_AT_THE_OPEN, event.interval // 10):
-                return event.close, event.close  # its range may be older than the position
-            return (event.low, event.high) if p.side is Side.BUY else (event.high, event.low)
-        price = event.price if isinstance(event, TradeEvent) else self._price(event.symbol)
-        return (price, price) if price is not None else None
-
     def _look(self, p: Protection, worst: Price, best: Price) -> None:
+        """The price went from ``worst`` to ``best`` (quote, seen from the position)."""
         reached = p.reached(worst, best)
         order = p.exit
         if reached and (order is None or (reached == "target" and order.target is None and not order.is_market)):
@@ -279,7 +252,7 @@ class Protections:
     def _settle_all(self, symbol: str) -> None:
         for p in self.book.of(symbol):
             self._settle(p)
-        self._watch()
+        self._prices.watch()
 
     def _settle(self, p: Protection) -> None:
         """Decide what follows from the state of a protection. Without a difference between what is and what is wanted,
@@ -431,53 +404,20 @@ class Protections:
         self.book.decide(event)
         self._approve(strategy_id, intent)
 
-    # -- prices ------------------------------------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        """Receive prices while one is needed."""
-        needed = any(self._needs_prices(p) for p in self.book.live())
-        if needed and not self._watching:
-            own: SubscribeOptions = {"priority": PRIORITY[_RISK], "component": _RISK}
-            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in PRICES]
-        elif self._watching and not needed:
-            for subscription in self._watching:
-                subscription.cancel()
-            self._watching = []
-
-    def _needs_prices(self, p: Protection) -> bool:
-        if not p.held:
-            return False
-        terms, order = p.terms, p.exit
-        if order is None or terms.trailing is not None or terms.trailing_percent is not None:
-            return True
-        return order.target is None and not order.is_market and p.target() is not None
-
     # -- from the record ---------------------------------------------------------------------------------------------
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing."""
         self.book.recall(event)
         if isinstance(event, MarketEvent):
-            if self._watching:
-                self._recall_price(event)
+            self._prices.recall(event)
         elif isinstance(event, TimerSet | TimerFired | TimerCancelled):
             self._recall_timer(event)
         elif isinstance(event, CommandReceived):
             if event.command in ("flatten", "close"):
                 self.book.suspend(event.arguments.get("symbol", ""))
         elif self.is_active:
-            self._watch()
-
-    def _recall_price(self, event: MarketEvent) -> None:
-        if isinstance(event, CandleEvent):
-            if event.causation_id or event.symbol in self._traded:
-                return
-        else:
-            self._traded[event.symbol] = None
-        for p in self.book.of(event.symbol):
-            prices = self._prices(event, p)
-            if prices is not None and p.held and not p.triggered:
-                p.see(prices[1])
+            self._prices.watch()
 
     def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
         if isinstance(event, TimerSet):
