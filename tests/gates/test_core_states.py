@@ -23,7 +23,7 @@ from tickdeck.application.proof import RecordCheck
 from tickdeck.bootstrap import Run, resume_run, start_run
 from tickdeck.bootstrap.core_state import _TRANSIENT
 from tickdeck.bootstrap.strategies import load_strategies
-from tickdeck.domain.events import CommandReceived
+from tickdeck.domain.events import CommandReceived, OrderEvent
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.config import RunConfig, SignalConfig, StrategyConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
@@ -244,6 +244,41 @@ def test_what_followed_the_snapshot_is_executed_and_compared(tmp_path: Path) -> 
     shutil.copytree(kept, folder / "states")
 
     assert_resumes_like(alone, folder, "and the record behind it is executed again and compared")
+
+
+@pytest.mark.parametrize("on_files", [False, True])
+def test_an_async_handler_that_was_behind_receives_what_it_missed(
+    tmp_path: Path, request: pytest.FixtureRequest, on_files: bool
+) -> None:
+    tapes = (head_of_capture(request.getfixturevalue("shared"), tmp_path, 20_000),) if on_files else ()
+    run = start_run(config("Busy", seconds=30, tapes=tapes), tmp_path)
+    handled: list[int] = []
+
+    @run.kernel.on("order.*", name="tell")
+    async def first(order: OrderEvent) -> None:
+        if len(handled) == 3:
+            await asyncio.Event().wait()
+        handled.append(order.seq)
+
+    drive(run, stop=lambda: run.kernel.seq >= 3_000)
+    again = resume_run(run.folder)
+    assert isinstance(again, Run)
+    assert (again.restored_from is None) is on_files
+
+    @again.kernel.on("order.*", name="tell")
+    async def second(order: OrderEvent) -> None:
+        handled.append(order.seq)
+
+    async def play() -> None:
+        await again.drive(None, progress=lambda _: None)
+        await again.kernel.drain()
+
+    with looking_up_often():
+        asyncio.run(play())
+    again.close()
+    orders = [event.seq for event in again.tape.read() if event.event_type.startswith("order.")]
+    assert sorted(set(handled)) == orders
+    assert len(handled) == len(orders)
 
 
 def newest(folder: Path) -> Path:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,6 +48,9 @@ class ToyFeed:
             await put(Frame(now, b"%d" % (60_000 + (n * 7919) % 997)))
         raise RunError("toy: the venue is gone for good")
 
+    def continue_after(self, trades: Mapping[str, int]) -> None:
+        self._trade_id = trades.get("BTCUSDT", 0)
+
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         self._trade_id += 1
         yield TradeEvent(
@@ -70,7 +73,7 @@ def config(seconds: int = 20, **settings: object) -> RunConfig:
     return RunConfig(
         strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
         duration=Decimal(seconds),
-        **{"exchange": "toy", **settings},  # type: ignore[arg-type]
+        **{"exchange": "toy", "state_every": 100, **settings},  # type: ignore[arg-type]
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tickdeck.application.ports import Frame
@@ -54,11 +55,16 @@ def rest_trade(number: int) -> dict[str, Any]:
 class Venue:
     """A protocol with an open connection, the events of its frames, and its clock."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self, *, after: Mapping[str, int] | None = None, remembered: tuple[bytes, ...] = (), **settings: Any
+    ) -> None:
         self.now = T0
         self.protocol = MarketDataProtocol(("BTCUSDT",), **{"instruments_every": 1 << 61, **settings})
         self.decoder = FrameDecoder()
         self.frames: list[Frame] = []
+        self.protocol.continue_after(after or {})
+        for message in remembered:
+            self.protocol.remember(Frame(self.now, message))
         self.protocol.start(self.now)
         opening, asking = self.protocol.actions()
         assert opening == OpenConnection(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tickdeck.application.bus import InMemoryEventBus
-from tickdeck.application.drivers import Driver, Simulation
+from tickdeck.application.drivers import Driver, LiveDriver, Simulation
 from tickdeck.application.engines import StrategyEngine
 from tickdeck.application.engines.strategy_surroundings import StrategySurroundings
 from tickdeck.application.kernel import STRATEGY, Agenda, Kernel
@@ -37,9 +37,13 @@ _PACKAGES = (
 )
 _TRANSIENT: Mapping[type, tuple[str, ...]] = {
     Driver: ("_halt", "_stopping", "_wall", "has_taken_up", "latencies_ns"),
+    LiveDriver: (
+        *("_caught_up", "_clock", "_decode", "_duration", "_frames"),
+        *("_on_market", "_past", "_record", "_timeout", "_until"),
+    ),
     Simulation: ("_anchor", "_market", "_recalled"),
     StrategySurroundings: ("_first", "context"),
-}
+}  # fmt: skip
 _WATCHING = ("control", "live", "log", "report")
 """Components that only observe. They may be subscribed after the run was prepared, and differ from process to process.
 """
@@ -130,6 +134,9 @@ class StateOfRun:
             self._strategies.surroundings[name].set_decimals(settings)
         seq, inputs, halted = state["kernel"]
         kernel.continue_at(seq=seq, inputs=inputs, halted=halted)
+        for subscription in table.subscribed():
+            if subscription.mailbox is not None and subscription.mailbox.cursor is not None:
+                subscription.mailbox.cursor.continue_at(seq)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,14 @@ from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
 from tickdeck.application.kernel import NEVER, Agenda, Kernel
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
+from tickdeck.application.ports import (
+    ContinuingFeed,
+    Frame,
+    ListingFeed,
+    MarketDataFeed,
+    OverloadableFeed,
+    RememberingFeed,
+)
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
@@ -29,6 +36,7 @@ from tickdeck.bootstrap.live_watch import LiveWatch, WatchedAccount
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.recall import PastToRecall, recall, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.bootstrap.strategies import Code
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -79,12 +87,15 @@ class LiveRun(Session):
         record: RecordCheck | None = None,
         accounts: Mapping[str, LiveAccount] = MappingProxyType({}),
         past: PastToRecall | None = None,
+        began: int | None = None,
+        code: Code | None = None,
     ) -> None:
-        agenda = self._agenda = LiveAgenda()
+        """``began``: when the run began (ns UTC), if it is going to be restored from a snapshot."""
+        agenda = LiveAgenda()
         self._clock = clock
         self._live_accounts = accounts
         first = record.next if record is not None else None
-        self._began = past.began if past is not None else first.ts if first is not None else None
+        self._began = past.began if past is not None else began or (first.ts if first is not None else None)
         options: dict[str, Any] = {
             "cursors": tape.cursors,
             "agenda": agenda,
@@ -94,7 +105,9 @@ class LiveRun(Session):
             "clock": clock,
         }
         kernel = Kernel(tape=tape, **options) if record is None else CatchingUpKernel(record=record, **options)
-        super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
+        super().__init__(
+            folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda, code=code
+        )
         self._feed = feed
         policy = config.archive
         self._archive = None if policy.keeps_all else LiveArchive(folder, policy, clock=clock, publish=kernel.publish)
@@ -132,6 +145,7 @@ class LiveRun(Session):
                 )
             )
         self._frames = FrameWriter(folder / FOLDER)
+        self._frames_before = 0  # those that a snapshot reflects
         self._dropped = 0  # events of market data that was dropped, before the next recorded frame
         tape.before_commit = self._frames.sync
         self._intake = FrameIntake(feed, _FRAMES, clock=clock)
@@ -151,8 +165,22 @@ class LiveRun(Session):
             duration=self._duration,
             observe=self.observer.observe,
             halt=self._halt,
-            past=self._past(record, past) if record is not None else None,
+            past=self._past(record, past, began) if record is not None else None,
         )
+        if isinstance(feed, ContinuingFeed) and isinstance(self.venue, PaperVenue):
+            self._keep_state(self._frames_taken, clock=clock)
+
+    def _frames_taken(self) -> int:
+        self._frames.flush()  # they have to survive a kill as the snapshot does
+        return self._frames.frames
+
+    def _continue_at(self, place: Any) -> None:
+        if self._frames.frames < place:
+            raise RunError(f"only {self._frames.frames} of the {place} messages that it reflects are left")
+        self._frames_before = place
+        feed, markets = self._feed, self.core.market_data.markets
+        assert isinstance(feed, ContinuingFeed)
+        feed.continue_after({s: m.next_trade_id - 1 for s, m in markets.items() if m.next_trade_id is not None})
 
     def _listen(self, account: LiveAccount, feed: MarketDataFeed, watched: WatchedAccount) -> None:
         """Share the limits of the venue, and hear the circuit breakers."""
@@ -204,9 +232,11 @@ class LiveRun(Session):
             agrees=portfolio.agrees_with,
         )
 
-    def _past(self, record: RecordCheck, past: PastToRecall | None) -> Past | None:
+    def _past(self, record: RecordCheck, past: PastToRecall | None, began: int | None) -> Past | None:
         """What the run did before, or ``None`` if that was nothing."""
         started, frames = record.next, self._recorded_frames()
+        if began is not None:
+            return Past(began, frames, lambda: record.next)
         if past is not None:
             recalled = Recalled(lambda: self._recall(past, frames), past.resumed)
             return Past(past.began, frames, lambda: record.next, recalled)
@@ -241,7 +271,7 @@ class LiveRun(Session):
 
     def _recorded_frames(self) -> Iterator[Frame]:
         feed = self._feed if isinstance(self._feed, RememberingFeed) else None
-        for frame in FrameReader(self.folder / FOLDER, on_gone=self._pass_over):
+        for frame in FrameReader(self.folder / FOLDER, on_gone=self._pass_over, after=self._frames_before):
             if feed is not None:
                 feed.remember(frame)
             yield frame

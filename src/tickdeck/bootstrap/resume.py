@@ -96,7 +96,9 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         begin = partial(_prepared, folder, manifest, config, tape, wall=wall, clock=clock)
         session: Run | LiveRun | None = None
         if past is None or past.resumed is None:
-            session = _from_snapshot(folder, tape, past, code, begin, refuse_changed)
+            session = _from_snapshot(
+                folder, tape, past, code, begin, refuse_changed, market_is_elsewhere=manifest.market_is_elsewhere
+            )
         if session is None:
             refuse_changed(1)
             session = begin(strategies, past=past, code=code)
@@ -138,7 +140,7 @@ def _prepared(
     to_compare = tape.read(TapeQuery(first_seq=first)) if first != NEVER else iter(())
     on_tape = not manifest.market_is_elsewhere
     from_outside = _is_from_outside if on_tape else _is_not_reserved
-    check = RecordCheck(to_compare, then=tape, after=after, from_outside=from_outside)
+    check = RecordCheck(to_compare, then=tape, after=min(after, tape.last_seq), from_outside=from_outside)
     if strategies is None:
         strategies = load_strategies(config)[0]
     if manifest.is_live:
@@ -154,6 +156,8 @@ def _prepared(
             record=check,
             accounts=live_accounts(config, steady)[1] if config.live else {},
             past=past,
+            began=began_at(tape) if after else None,
+            code=code,
         )
     return run.Run(
         folder,
@@ -176,12 +180,19 @@ def _from_snapshot(
     code: Code,
     begin: Callable[..., Run | LiveRun],
     refuse_changed: Callable[[int], None],
+    *,
+    market_is_elsewhere: bool,
 ) -> Run | LiveRun | None:
     """The run as its newest snapshot has it that can be used; ``None`` if there is none. ``refuse_changed(seq)`` is
     called for the record behind it."""
+    behind = tape.cursors.lowest()
     for seq, state in usable_states(folder, tape, first=past.upto if past is not None else 1, code=code):
         if isinstance(state, str):
             log.warning("the snapshot at seq %d is not used: %s", seq, state)
+            continue
+        if market_is_elsewhere and behind is not None and behind < seq:
+            # What an async handler still has to receive is executed again, because the tape has no market data.
+            log.warning("the snapshot at seq %d is not used: an async handler is only at seq %d", seq, behind)
             continue
         refuse_changed(state.tape_seq)
         session = begin(None, after=seq, code=code)
@@ -189,6 +200,7 @@ def _from_snapshot(
             session.restore(state.state)
         except Exception as error:  # noqa: BLE001 (a snapshot that does not fit may raise anything)
             log.warning("the snapshot at seq %d is not used: %s: %s", seq, type(error).__name__, describe_error(error))
+            session.abandon()
             continue
         session.resumed = f"the code is the same: the run continues from its snapshot at seq {seq}"
         if tape.last_seq > seq:

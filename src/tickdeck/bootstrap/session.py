@@ -173,6 +173,10 @@ class Session(ABC):
         self.kernel.insert_recorded()
         return iter(())
 
+    def abandon(self) -> None:
+        """Close a resumed run that is not going to be driven, and leave its tape open for another object."""
+        self._close_market()
+
     def distrust_snapshots(self) -> None:
         """Use none of the snapshots of this run again: the execution behind one differs from the record."""
         forget_states(self.folder)

@@ -95,6 +95,12 @@ class Cursor:
         if seq:
             self.advance(seq)
 
+    def continue_at(self, seq: int) -> None:
+        """The bus continues after ``seq`` without dispatching what was before: read from the tape what the edge has
+        not handled of it."""
+        if self._handled_before < seq:
+            self._next = self._handled_before + 1
+
     def stop_reading(self) -> None:
         """The subscription ended. Later events are left for the next subscription with this name."""
         self._next = None

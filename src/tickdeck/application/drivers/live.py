@@ -113,6 +113,10 @@ class LiveDriver(Driver):
         """Whether there is a past to execute again."""
         return self._past is not None
 
+    def continue_with(self, recalled: Recalled) -> None:
+        assert self._past is not None
+        self._past = self._past._replace(recalled=recalled)
+
     async def begin(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Feed ``run.started``, and execute or restore the past of a resumed run. Call this once, before ``run``.
         ``progress`` is as there."""

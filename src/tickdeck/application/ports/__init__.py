@@ -19,7 +19,14 @@ from tickdeck.application.ports.exchange import (
     PairExchange,
     Transfer,
 )
-from tickdeck.application.ports.market_data import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
+from tickdeck.application.ports.market_data import (
+    ContinuingFeed,
+    Frame,
+    ListingFeed,
+    MarketDataFeed,
+    OverloadableFeed,
+    RememberingFeed,
+)
 from tickdeck.application.ports.storage import (
     EVERYTHING,
     EdgeCursors,
@@ -41,6 +48,7 @@ __all__ = [
     "EVERYTHING",
     "Amendment",
     "Balance",
+    "ContinuingFeed",
     "EdgeCursors",
     "EventStore",
     "Exchange",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from tickdeck.domain.events import DomainEvent
 
-__all__ = ["Frame", "ListingFeed", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
+__all__ = ["ContinuingFeed", "Frame", "ListingFeed", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
 
 
 class Frame(NamedTuple):
@@ -66,3 +66,13 @@ class RememberingFeed(MarketDataFeed, Protocol):
 
     def remember(self, frame: Frame) -> None:
         """Take a frame that an earlier process recorded. Called for each of them, in order, before ``run``."""
+
+
+@runtime_checkable
+class ContinuingFeed(MarketDataFeed, Protocol):
+    """A feed that can continue in the middle of a record, so that its runs can be resumed from snapshots. ``decode``
+    depends on its frame alone."""
+
+    def continue_after(self, trades: Mapping[str, int]) -> None:
+        """The ids of the last trades that an earlier process took, by symbol. Called before ``run``, and before
+        ``remember`` for the frames after them."""

@@ -78,6 +78,11 @@ class CursorFile:
                 "start with new events"
             ) from error
 
+    def lowest(self) -> int | None:
+        """The position of the handler that is furthest behind; ``None`` without any."""
+        with self._lock:
+            return min(self._cursors.values(), default=None)
+
     # -- the port, for the bus's thread -------------------------------------------------------------------------------
 
     def start(self, name: str, now: int) -> int:

@@ -200,6 +200,20 @@ def test_missing_trades_are_fetched_and_come_before_those_that_were_held() -> No
     assert venue.trade_ids() == [3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize(("remembered", "missing"), [((), (8, 9)), ((8,), (9, 9))])
+def test_trades_that_were_missed_since_the_last_known_one_are_fetched(
+    remembered: tuple[int, ...], missing: tuple[int, int]
+) -> None:
+    """A run continues from a snapshot that knows the last trade, and from the frames behind it."""
+    venue = Venue(after={"BTCUSDT": 7}, remembered=tuple(map(trade, remembered)))
+    assert [fetch for fetch in venue.fetches() if fetch.what == "trade"] == []
+    venue.hear(trade(10))
+
+    (fetch,) = (fetch for fetch in venue.fetches() if fetch.what == "trade")
+    assert (fetch.first, fetch.last) == missing
+    assert venue.trade_ids() == []
+
+
 def test_trades_that_cannot_be_fetched_leave_a_gap_in_the_ids() -> None:
     venue = Venue()
     venue.hear(trade(1), trade(5))

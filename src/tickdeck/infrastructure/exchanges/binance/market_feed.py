@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -111,6 +111,9 @@ class BinanceFeed:
 
     def remember(self, frame: Frame) -> None:
         self.protocol.remember(frame)
+
+    def continue_after(self, trades: Mapping[str, int]) -> None:
+        self.protocol.continue_after(trades)
 
     async def run(self, put: Put) -> None:
         protocol, clock = self.protocol, self._clock

@@ -7,7 +7,7 @@ reads a clock. ``next_due`` says when to call ``tick``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -124,6 +124,8 @@ class MarketDataProtocol:
         self._ids: dict[bytes, int] = {}  # the last ids of streams whose messages replace each other
         self._handlers: dict[bytes, _Handler] = {}
         self._remembered: dict[bytes, Frame] = {}  # the last trade of each stream
+        self._last_trades: dict[bytes, int] = {}  # and its id, where only that is known
+        self._streams = streams
         names = tuple(symbol.upper() for symbol in symbols)
         self._instruments = InstrumentWatch(self._output, self._fetches, names, instruments_every)
         self._connections = Connections(
@@ -152,8 +154,21 @@ class MarketDataProtocol:
             if stream.endswith((b"@trade", b"@aggTrade")):
                 self._remembered[stream] = frame
 
+    def continue_after(self, trades: Mapping[str, int]) -> None:
+        """The same for trades of which only the ids are known, by symbol."""
+        for stream in self._streams:
+            kind, symbol, _ = kind_of_stream(stream)
+            if kind in ("trade", "aggTrade") and symbol in trades:
+                self._last_trades[stream.encode()] = trades[symbol]
+
     def start(self, now: int) -> None:
         """Begin: open the first connection, and ask for the instruments."""
+        for stream, last in self._last_trades.items():
+            if stream in self._remembered:
+                continue  # it is newer
+            kind, symbol, _ = kind_of_stream(stream.decode())
+            self._trades.chain(stream, kind, symbol).last = last
+        self._last_trades.clear()
         for stream, frame in self._remembered.items():
             with contextlib.suppress(*UNREADABLE):  # it was reported when it arrived
                 self._add(stream, 0, now)(frame)
