@@ -17,6 +17,7 @@ import pytest
 from gate_runs import DIP, TRIGGERS, config, head_of_capture, looking_up_often, prove, rows, state
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from running import tickdeck
 from same_objects import differences
 
 from tickdeck.application.proof import RecordCheck
@@ -353,6 +354,26 @@ def test_a_snapshot_that_cannot_be_used_is_not_used(
     with caplog.at_level(logging.WARNING, "tickdeck.run"):
         assert_resumes_like(alone, folder, "the record is executed again and compared")
     assert len(caplog.records) == (harm not in (Path.unlink, of_other_code))
+
+
+def test_a_snapshot_that_leads_elsewhere_is_removed_and_everything_is_executed(tmp_path: Path) -> None:
+    wanted = config("Busy", "ema-cross", seconds=20, paper=JITTER, state_every=300)
+    alone = drive(start_run(wanted, tmp_path / "alone"))
+    folder = stopped(wanted, tmp_path / "data")
+    newest(folder).unlink()
+
+    def other_latencies(kept: dict[str, Any]) -> dict[str, Any]:
+        kept["state"]["contents"]["venue._rng"][1][1][-1] = 0
+        return kept
+
+    rewrite(newest(folder), other_latencies)
+    told = tickdeck("run", "--resume", folder.name, "--speed", "max", "--json", data=tmp_path / "data")
+
+    assert told.returncode == 0, told.stderr
+    assert "differs from its record after its snapshot at seq" in told.stderr
+    assert "the record is executed again and compared" in told.stderr
+    assert rows(folder) == rows(alone.folder)
+    prove(folder)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_ctrl_c_stops_in_order_and_the_run_can_be_resumed_to_the_same_end(tickde
     alone = tickdeck(*signalled, "--speed", "max", "--data", "alone")
 
     assert stopped.exit_code == 130
+    assert "continues from its snapshot at seq" in resumed.stderr
     assert figures["status"] == "interrupted"
     assert 0 < figures["events"] < json.loads(resumed.stdout)["events"]
     assert resumed.exit_code == alone.exit_code == 0

@@ -13,7 +13,7 @@ import msgspec
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Tape, TapeQuery, TapeReader
-from tickdeck.application.state import StateError
+from tickdeck.application.state import ForeignHandlerError, StateError
 from tickdeck.bootstrap.core_state import StateOfRun
 from tickdeck.domain.events import DomainEvent, encode_payload
 from tickdeck.errors import RunError, TapeError
@@ -54,7 +54,7 @@ class CoreSnapshotTaker:
         self._next = kernel.seq + every
         self._not_before: int | None = None
         self._waiting: tuple[int, int, dict[str, Any]] | None = None
-        self._impossible = False
+        self._impossible = self._foreign = False
 
     def restored(self) -> None:
         """The kernel continues elsewhere than at its beginning."""
@@ -80,6 +80,11 @@ class CoreSnapshotTaker:
         self._next = kernel.seq + self._every
         try:
             state = {"place": self._place(), **self._state.write()}
+        except ForeignHandlerError as error:
+            if not self._foreign:
+                log.info("this run has no snapshots: %s, and gets all events when the run is resumed", error)
+            self._foreign = True
+            return
         except StateError as error:
             self._impossible = True
             log.warning(

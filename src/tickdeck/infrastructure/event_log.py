@@ -36,6 +36,7 @@ def log_events(bus: EventBus, topics: Sequence[str] = ()) -> None:
             where=_not_matched_by(tuple(patterns)) if topic not in ALWAYS_LOGGED else None,
             priority=_AFTER_ALL_OTHERS,
             name="event-log",
+            component="log",
         )
         patterns.append(topic)
 

@@ -7,11 +7,12 @@ loaded for it.
 
 from tickdeck.application.state.naming import Named, name_objects
 from tickdeck.application.state.reading import Reader
-from tickdeck.application.state.scope import Namespace, Scope, StateError
+from tickdeck.application.state.scope import ForeignHandlerError, Namespace, Scope, StateError
 from tickdeck.application.state.subscribed import read_subscriptions, write_subscriptions
 from tickdeck.application.state.writing import Writer
 
 __all__ = [
+    "ForeignHandlerError",
     "Named",
     "Namespace",
     "Reader",

@@ -18,7 +18,7 @@ import msgspec
 
 from tickdeck.errors import TickdeckError
 
-__all__ = ["Namespace", "Scope", "StateError", "attributes_of", "is_plain_method"]
+__all__ = ["ForeignHandlerError", "Namespace", "Scope", "StateError", "attributes_of", "is_plain_method"]
 
 _OURS = ("tickdeck.domain.", "tickdeck.application.")
 _FIXED = (
@@ -48,6 +48,10 @@ _SLOTS_THAT_ARE_NO_STATE = ("__dict__", "__weakref__")
 
 class StateError(TickdeckError):
     """A state that cannot be stored or restored. The message names the place."""
+
+
+class ForeignHandlerError(StateError):
+    """A program has subscribed a handler of its own, which the run does not have when it is resumed."""
 
 
 class Namespace:

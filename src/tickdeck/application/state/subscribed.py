@@ -9,7 +9,7 @@ from tickdeck.application.bus import Subscription
 from tickdeck.application.bus.subscriptions import Subscriptions
 from tickdeck.application.kernel import STRATEGY
 from tickdeck.application.state.reading import Reader
-from tickdeck.application.state.scope import StateError
+from tickdeck.application.state.scope import ForeignHandlerError, StateError
 from tickdeck.application.state.writing import Writer
 
 __all__ = ["read_subscriptions", "write_subscriptions"]
@@ -18,25 +18,14 @@ __all__ = ["read_subscriptions", "write_subscriptions"]
 def write_subscriptions(table: Subscriptions, prepared: int, writer: Writer, watching: tuple[str, ...]) -> list[Any]:
     """The subscriptions of ``table``, in order. ``prepared``: the number of the last one of a run that was only
     prepared. Later ones of the components ``watching`` are left out, because they only observe, and so are async
-    handlers, which a program subscribes again. Raises ``StateError`` for a handler that cannot be found again."""
+    handlers, which a program subscribes again. Raises ``ForeignHandlerError`` for a handler that is not the run's."""
     written: list[Any] = []
     for subscription in table.subscribed():
         strategy = subscription.component.startswith(STRATEGY)
         if subscription.order <= prepared or strategy:
             written.append(_counted(subscription))
         elif not (subscription.edge or subscription.component in watching):
-            handler = subscription.handler()
-            if subscription.call is not handler:
-                raise StateError(f"the handler {subscription.name} has a filter or is held weakly")
-            where = f"the handler {subscription.name}"
-            written.append(
-                [
-                    *_counted(subscription),
-                    subscription.priority,
-                    writer.write(subscription.topic, (), where),
-                    writer.write(handler, (), where),
-                ]
-            )
+            written.append(_made_meanwhile(subscription, writer))
     return written
 
 
@@ -76,6 +65,18 @@ def read_subscriptions(
             raise StateError(f"this run has no handler {name}")
         found.count_from(calls, failures)
     table.number_from(created)
+
+
+def _made_meanwhile(subscription: Subscription, writer: Writer) -> list[Any]:
+    handler = subscription.handler()
+    where = f"the handler {subscription.name}"
+    try:
+        if subscription.call is not handler:
+            raise StateError(f"{where} has a filter or is held weakly")
+        parts = [writer.write(subscription.topic, (), where), writer.write(handler, (), where)]
+    except StateError as error:
+        raise ForeignHandlerError(str(error)) from None
+    return [*_counted(subscription), subscription.priority, *parts]
 
 
 def _counted(subscription: Subscription) -> list[Any]:
