@@ -245,7 +245,7 @@ def check(rig: Rig) -> None:
 def test_the_failures_of_one_follower_never_touch_another(kinds: list[str], data: st.DataObject) -> None:
     """Carol's orders are the same, whatever happens to Bob."""
     results = []
-    for bobs in (st.just("fill"), ANSWERS):
+    for bobs in (st.just("fill"), ANSWERS.filter(lambda kind: kind != "wait")):  # time passes for both
         rig = Rig(BOB, {"follower": "carol", "size": {"multiple": "0.5"}})
         for kind in kinds:
             rig.tip("buy", "2")
