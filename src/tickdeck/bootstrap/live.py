@@ -167,7 +167,7 @@ class LiveRun(Session):
             halt=self._halt,
             past=self._past(record, past, began) if record is not None else None,
         )
-        if isinstance(feed, ContinuingFeed) and isinstance(self.venue, PaperVenue):
+        if isinstance(feed, ContinuingFeed) and not self._tradings:
             self._keep_state(self._frames_taken, clock=clock)
 
     def _frames_taken(self) -> int:

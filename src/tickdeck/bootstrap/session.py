@@ -132,6 +132,7 @@ class Session(ABC):
             {
                 **core,
                 "venue": self.venue,
+                "venues": self.venues,
                 "gateways": self.gateways,
                 "performance": self.observer,
                 "ends": self._ends,
