@@ -87,7 +87,8 @@ class CoreSnapshotTaker:
             return
         except StateError as error:
             self._impossible = True
-            log.warning(
+            log.log(
+                logging.WARNING if kernel.seq >= self._every else logging.INFO,  # a short run is resumed fast anyway
                 "this run has no snapshots, so resuming it takes the longer, the longer it ran: %s; keep it in a plain "
                 "value, list or dict", error,
             )  # fmt: skip
