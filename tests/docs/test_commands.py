@@ -142,3 +142,17 @@ def test_the_keys_of_json_are_documented(workspace: Path, name: str) -> None:
     result = invoke([*_KEYS[name], "--json"])
 
     assert list(json.loads(result.stdout.splitlines()[0])) == documented[name], result.output
+
+
+@pytest.mark.parametrize("what", ["orders", "history", "positions", "balances", "pnl", "health"])
+def test_the_keys_of_show_are_documented(workspace: Path, what: str) -> None:
+    page = (ROOT / "docs" / "json.md").read_text("utf-8")
+    lines = dict(re.findall(r"^\| (`(?:tickdeck )?show [^|]+) \|[^|]*\| (.+) \|$", page, re.MULTILINE))
+    (own,) = (keys for name, keys in lines.items() if f"`show RUN {what}`" in name or f"`{what}`" in name)
+    common, own = (re.sub(r" \(.*?\)", "", keys) for keys in (lines["`tickdeck show RUN WHAT`"], own))
+    own, _, of_each = own.partition(", each with ")
+    answer = json.loads(invoke(["show", "last", what, "--json"]).stdout)
+
+    assert list(answer) == re.findall(r"`(\w+)`", common) + re.findall(r"`(\w+)`", own.partition(";")[0])
+    for row in answer[what if what in answer else "orders"] if of_each else ():
+        assert list(row) == re.findall(r"`(\w+)`", of_each)

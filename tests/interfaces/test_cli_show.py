@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running import Running
 
-from tickdeck.bootstrap import verify_run
+from tickdeck.bootstrap import start_run, verify_run
+from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.control.messages import socket_path
 
 WHAT = ("health", "orders", "positions", "balances", "pnl", "history")
@@ -113,3 +117,22 @@ def test_all_columns_are_shown_in_full_however_narrow_the_terminal_is(tickdeck, 
     assert orders
     assert all(order["order_id"] in table for order in orders)
     assert len(table.splitlines()) == len(orders) + 1
+
+
+def test_rows_name_their_account_if_there_are_several(tickdeck, tmp_path: Path) -> None:
+    accounts = {
+        "alice": AccountConfig(exchange="paper", owner="Alice", balances={"USDT": Decimal(3_000)}),
+        "bob": AccountConfig(exchange="paper", owner="Bob"),
+    }
+    strategies = tuple(StrategyConfig(spec="ema-cross", account=account) for account in accounts)
+    run = start_run(RunConfig(strategies=strategies, accounts=accounts, duration=Decimal(5)), tmp_path)
+    asyncio.run(run.drive(None))
+    run.close()
+    said = tickdeck("show", "last", "balances", "--data", tmp_path)
+    rows = json.loads(tickdeck("show", "last", "balances", "--data", tmp_path, "--json").stdout)["balances"]
+
+    assert said.stdout.splitlines()[0].split() == [
+        "account", "currency", "total", "free", "reserved", "locked", "by", "others",
+    ]  # fmt: skip
+    assert {line.split()[0] for line in said.stdout.splitlines()[1:]} == {"alice", "bob"}
+    assert {(row["account_id"], row["user_id"]) for row in rows} == {("alice", "Alice"), ("bob", "Bob")}

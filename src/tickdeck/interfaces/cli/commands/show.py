@@ -88,7 +88,8 @@ def _print_orders(answer: dict[str, Any]) -> None:
         )
         for order in answer["orders"]
     ]
-    _table(("order", "strategy", "what", ">limit", ">filled", ">at", "status"), rows, "there are no such orders")
+    columns = ("order", "strategy", "what", ">limit", ">filled", ">at", "status")
+    _table(*_with_account(columns, rows, answer["orders"]), "there are no such orders")
 
 
 def _print_positions(answer: dict[str, Any]) -> None:
@@ -103,7 +104,8 @@ def _print_positions(answer: dict[str, Any]) -> None:
         )
         for position in answer["positions"]
     ]
-    _table(("symbol", ">quantity", ">entry", ">price", ">open pnl", ">realized"), rows, "there are no positions")
+    columns = ("symbol", ">quantity", ">entry", ">price", ">open pnl", ">realized")
+    _table(*_with_account(columns, rows, answer["positions"]), "there are no positions")
     for position in answer["positions"]:
         for part in position["protections"]:
             prices = [
@@ -119,7 +121,8 @@ def _print_balances(answer: dict[str, Any]) -> None:
         tuple(balance[name] for name in ("currency", "total", "free", "reserved", "locked"))
         for balance in answer["balances"]
     ]
-    _table(("currency", ">total", ">free", ">reserved", ">locked by others"), rows, "no balance is known yet")
+    columns = ("currency", ">total", ">free", ">reserved", ">locked by others")
+    _table(*_with_account(columns, rows, answer["balances"]), "no balance is known yet")
 
 
 def _print_pnl(answer: dict[str, Any]) -> None:
@@ -168,6 +171,15 @@ _PRINT: dict[str, Callable[[dict[str, Any]], None]] = {
     "balances": _print_balances,
     "pnl": _print_pnl,
 }
+
+
+def _with_account(
+    columns: Sequence[str], rows: Sequence[Sequence[str | None]], of: Sequence[dict[str, Any]]
+) -> tuple[Sequence[str], Sequence[Sequence[str | None]]]:
+    """The table with the account of each row, if there are several."""
+    if len({each["account_id"] for each in of}) < 2:
+        return columns, rows
+    return ("account", *columns), [(each["account_id"], *row) for each, row in zip(of, rows, strict=True)]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], none: str) -> None:
