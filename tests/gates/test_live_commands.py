@@ -1,0 +1,109 @@
+"""Gate: orders of the operator at an exchange on localhost, through the control socket of a run with real orders."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from test_live_orders import check, config, shorten_lag
+
+from tickdeck.bootstrap import LiveRun, SessionQueries, resume_run, start_live_run
+from tickdeck.bootstrap.venue import open_venue
+from tickdeck.infrastructure.config import StrategyConfig
+from tickdeck.infrastructure.control import Answer, CommandDesk, ControlServer, Request, ask, query
+
+IDLE = """
+from tickdeck import Strategy
+
+class Idle(Strategy):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_lag(monkeypatch.setattr)
+    monkeypatch.setenv("DEMO_API_KEY", "demo-key")
+    monkeypatch.setenv("DEMO_API_SECRET", "demo-secret")
+
+
+class Client:
+    """The second terminal. It sends each command twice, as if the first answer had been lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sent = 0
+
+    def command(self, command: str, **arguments: str) -> Answer:
+        self.sent += 1
+        request = Request(command=command, id=f"c{self.sent}", arguments=arguments, reason="by hand")
+        first, again = ask(self.folder, request), ask(self.folder, request)
+        assert first is not None
+        assert again == msgspec.structs.replace(first, repeated=True)
+        return first
+
+    def order(self, side: str, quantity: str, **more: str) -> str:
+        answer = self.command("submit", side=side, symbol="BTCUSDT", quantity=quantity, **more)
+        assert answer.accepted, answer.problems
+        return str(answer.events[-1]["order_id"])
+
+    def wait(self, order_id: str, *statuses: str) -> dict[str, Any]:
+        while True:
+            for what in ("orders", "history"):
+                for order in (query(self.folder, what, {"strategy": "operator"}) or {})["orders"]:
+                    if order["order_id"] == order_id and order["status"] in statuses:
+                        return order
+
+
+def work(client: Client) -> None:
+    bought = client.wait(client.order("buy", "0.02"), "filled")
+    price = (Decimal(bought["average_price"]) * Decimal("0.97")).quantize(Decimal("0.01"))
+    resting = client.order("buy", "0.02", limit=str(price))
+    client.wait(resting, "accepted", "cancelled")  # the latter after a resume
+    client.command("amend", order_id=resting, quantity="0.015")
+    client.command("cancel", order_id=resting)
+    assert Decimal(client.wait(resting, "cancelled")["filled"]) == 0
+    client.wait(client.order("sell", "0.01", reduce_only="true"), "filled")
+    refused = client.command("submit", side="buy", symbol="BTCUSDT", quantity="5")
+    assert "max_order_notional" in refused.problems[0]
+
+
+async def play(run: LiveRun) -> None:
+    async with ControlServer(
+        run.folder, CommandDesk(run.kernel, run.tape.read, caught_up=run.caught_up), SessionQueries(run).answer
+    ):
+        driving = asyncio.create_task(run.drive(None))
+        while not run.caught_up() or run.core.market_data.price("BTCUSDT") is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        try:
+            await asyncio.to_thread(work, Client(run.folder))
+        finally:
+            run.driver.request_stop()
+            await driving
+            run.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "faults", ["", "drop_ack=0.3 duplicate_fill=0.5", "late_fill=0.4:500ms fill_before_ack=0.4:100ms"]
+)
+def test_the_orders_of_the_operator_are_those_of_the_exchange(tmp_path: Path, faults: str) -> None:
+    (tmp_path / "idle.py").write_text(IDLE)
+
+    async def trade() -> None:
+        async with open_venue(("BTCUSDT",), seed=3, faults=f"seed=3 {faults}" if faults else "") as venue:
+            wanted = config(venue.url, 60, strategies=(StrategyConfig(spec=f"{tmp_path / 'idle.py'}:Idle"),))
+            run = start_live_run(wanted, tmp_path / "data")
+            await play(run)
+            await asyncio.to_thread(check, run, venue.url)
+            again = resume_run(run.folder)
+            assert isinstance(again, LiveRun)
+            await play(again)  # the ids are known, so nothing is sent a second time
+            await asyncio.to_thread(check, again, venue.url)
+            assert again.core.execution.submitted == run.core.execution.submitted
+
+    asyncio.run(trade())
