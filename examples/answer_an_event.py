@@ -110,7 +110,7 @@ async def main(folder: Path) -> None:
         if total >= LIMIT and not halted:
             run.kernel.publish(CommandReceived(command="halt", reason=f"rebates of {total}", source="rebates"))
 
-    def stop(event: TradingHalted) -> None:
+    async def stop(event: TradingHalted) -> None:
         halted.append(event)
         run.driver.request_stop()
 

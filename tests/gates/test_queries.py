@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from gate_runs import config, looking_up_often, prove, resume, rows
 
@@ -14,6 +15,7 @@ from tickdeck.application.results import QUERIES, trade_statistics
 from tickdeck.bootstrap import Run, SessionQueries, answer_from_tape, resume_run, start_run, trade_journal
 from tickdeck.domain.events import CommandReceived
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.runs import CoreStates
 
 WANTED = config("Busy", "ema-cross", seconds=8)
 _OF_PRICES = ("price", "unrealized_pnl")
@@ -57,7 +59,15 @@ def test_a_run_that_is_asked_everything_records_the_same(tmp_path: Path) -> None
     prove(run.folder)
 
 
-@pytest.mark.parametrize("stop_at", [900, None])
+def test_a_run_that_is_asked_everything_still_has_snapshots(tmp_path: Path) -> None:
+    run = start_run(msgspec.structs.replace(WANTED, state_every=200), tmp_path)
+    asked(run, stop_at=500)
+
+    (snapshot, *_) = CoreStates(run.folder).newest_first()
+    assert not isinstance(snapshot[1], str)
+
+
+@pytest.mark.parametrize("stop_at", [500, None])
 def test_the_tape_gives_the_answers_that_the_run_gave_at_its_end(tmp_path: Path, stop_at: int | None) -> None:
     run = start_run(WANTED, tmp_path)
     live = {answer["query"]: answer for answer in asked(run, stop_at=stop_at)}
@@ -93,7 +103,7 @@ def test_the_answers_are_the_figures_of_the_summary_and_of_the_trades(tmp_path: 
 def test_a_resumed_run_answers_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     whole = asked(start_run(WANTED, tmp_path / "whole"))
     stopped = start_run(WANTED, tmp_path / "stopped")
-    asked(stopped, stop_at=900)
+    asked(stopped, stop_at=500)
     again = asked(resume_run(stopped.folder))
 
     for before, after in zip(whole, again, strict=True):
@@ -104,8 +114,8 @@ def test_a_resumed_run_answers_as_if_it_had_never_stopped(tmp_path: Path) -> Non
 
 
 def test_the_journal_waits_for_the_end_of_the_record(tmp_path: Path) -> None:
-    run = start_run(WANTED, tmp_path)
-    asked(run, stop_at=900)
+    run = start_run(msgspec.structs.replace(WANTED, state_every=0), tmp_path)  # with one, it would not execute it
+    asked(run, stop_at=500)
     again = resume_run(run.folder)
     queries = SessionQueries(again)
 
@@ -137,7 +147,7 @@ def test_an_order_of_the_operator_is_executed_again_by_proof_and_resume(tmp_path
         return run
 
     whole = commanded(start_run(WANTED, tmp_path / "whole"), None)
-    stopped = commanded(start_run(WANTED, tmp_path / "stopped"), 900)
+    stopped = commanded(start_run(WANTED, tmp_path / "stopped"), 800)
     resume(stopped.folder)
 
     assert rows(stopped.folder)["events"] == rows(whole.folder)["events"]

@@ -73,7 +73,7 @@ class SessionQueries:
             if not run.caught_up():
                 raise ConfigError("the run executes its record again; ask again in a moment")
             later: list[DomainEvent] = []
-            reading = [run.kernel.subscribe(cls, later.append, name="trade journal") for cls in JOURNAL_EVENTS]
+            reading = [run.kernel.subscribe(cls, later.append, component="report") for cls in JOURNAL_EVENTS]
             try:
                 upto = run.tape.last_seq
                 await run.tape.wait_durable_async(upto)

@@ -63,7 +63,7 @@ class TradeJournal:
     def follow(self, bus: EventBus) -> None:
         """Subscribe to everything that the journal needs."""
         for event_class in JOURNAL_EVENTS:
-            bus.subscribe(event_class, self.apply, name="trade journal", priority=-100)
+            bus.subscribe(event_class, self.apply, name="trade journal", priority=-100, component="report")
 
     def apply(self, event: DomainEvent) -> None:
         """Take the next event of a record. Other events than ``JOURNAL_EVENTS`` change nothing."""

@@ -114,7 +114,11 @@ class CommandDesk:
         caused: list[DomainEvent] = []
         async with self._turn:
             with self._kernel.subscribe(
-                "*", caused.append, where=lambda event: event.correlation_id == correlation_id, name="control"
+                "*",
+                caused.append,
+                where=lambda event: event.correlation_id == correlation_id,
+                name="control",
+                component="control",
             ):
                 if request.command == RESEND:
                     receipt = self._resend(request.arguments, publish)
