@@ -78,6 +78,8 @@ async def play(run: LiveRun) -> None:
     ):
         driving = asyncio.create_task(run.drive(None))
         while not run.caught_up() or run.core.market_data.price("BTCUSDT") is None:  # noqa: ASYNC110
+            if driving.done():
+                await driving
             await asyncio.sleep(0.01)
         try:
             await asyncio.to_thread(work, Client(run.folder))
