@@ -90,14 +90,11 @@ async def play(run: LiveRun) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "faults", ["", "drop_ack=0.3 duplicate_fill=0.5", "late_fill=0.4:500ms fill_before_ack=0.4:100ms"]
-)
-def test_the_orders_of_the_operator_are_those_of_the_exchange(tmp_path: Path, faults: str) -> None:
+def test_the_orders_of_the_operator_are_those_of_the_exchange(tmp_path: Path) -> None:
     (tmp_path / "idle.py").write_text(IDLE)
 
     async def trade() -> None:
-        async with open_venue(("BTCUSDT",), seed=3, faults=f"seed=3 {faults}" if faults else "") as venue:
+        async with open_venue(("BTCUSDT",), seed=3) as venue:
             wanted = config(venue.url, 60, strategies=(StrategyConfig(spec=f"{tmp_path / 'idle.py'}:Idle"),))
             run = start_live_run(wanted, tmp_path / "data")
             await play(run)
