@@ -77,7 +77,7 @@ async def play(run: LiveRun) -> None:
         run.folder, CommandDesk(run.kernel, run.tape.read, caught_up=run.caught_up), SessionQueries(run).answer
     ):
         driving = asyncio.create_task(run.drive(None))
-        while not run.caught_up() or run.core.market_data.price("BTCUSDT") is None:  # noqa: ASYNC110
+        while not run.caught_up() or run.core.market_data.price("BTCUSDT") is None:
             if driving.done():
                 await driving
             await asyncio.sleep(0.01)
