@@ -12,11 +12,19 @@ __all__ = ["Remembering", "Tireless"]
 
 _MS = 1_000_000
 _STEP = Decimal("0.0001")
+_EXITS: tuple[dict[str, str], ...] = (
+    {},
+    {},
+    {"stop_loss": "0.05%", "take_profit": "0.05%"},
+    {"trailing": "0.1%"},
+)
+"""The stop and the target of a purchase: none, both, or one that follows the price. The run watches them."""
 
 
 class Tireless(Strategy):
     """Market and limit orders, orders that rest, IOC, FOK and post-only orders, amends and cancels, by the chance of
-    its own random numbers. It sells what it bought, so its position stays small. ``most_open`` bounds the open orders.
+    its own random numbers, some with a stop and a target. It sells what it bought, so its position stays small.
+    ``most_open`` bounds the open orders.
     """
 
     pause: int = 250
@@ -64,8 +72,12 @@ class Tireless(Strategy):
             "fok": TimeInForce.FOK,
             "post-only": TimeInForce.POST_ONLY,
         }.get(kind, TimeInForce.GTC)
-        order = self.buy if is_buy else self.sell
-        order(symbol, self._quantity(), limit, time_in_force=time_in_force, reason=f"turn {self._turns}: {kind}")
+        reason = f"turn {self._turns}: {kind}"
+        if not is_buy:
+            self.sell(symbol, self._quantity(), limit, time_in_force=time_in_force, reason=reason)
+            return
+        exits = self.rng.choice(_EXITS)
+        self.buy(symbol, self._quantity(), limit, **exits, time_in_force=time_in_force, reason=reason)
 
     def _quantity(self) -> Decimal:
         return self.rng.randrange(5, 50) * _STEP
