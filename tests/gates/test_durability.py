@@ -373,3 +373,41 @@ def test_a_full_disk_gives_one_clear_line_and_keeps_acknowledged_events(form: Fo
     assert re.fullmatch(r"TapeError: \S+tape\S*: cannot write the tape after seq \d+: .*\n", ran.stderr)
     acknowledged = int(re.findall(r"ACK (\d+)", ran.stdout)[-1])
     assert broken_promise(form, folder, acknowledged, expected_events()) == ""
+
+
+# -- copies of strategies ---------------------------------------------------------------------------------------------
+
+KEEP = """
+import sys
+from pathlib import Path
+from tickdeck.infrastructure.strategies import load_strategy_class
+from tickdeck.infrastructure.strategies.kept import keep_source
+spec, folder = sys.argv[1], Path(sys.argv[2])
+keep_source(folder, spec, load_strategy_class(spec))
+"""
+
+
+@pytest.mark.parametrize("luck", ["lost", "random"])
+def test_the_copy_of_a_strategy_is_complete_or_absent_after_a_power_cut(tmp_path: Path, luck: disk.Luck) -> None:
+    if reason := why_not_traced():
+        pytest.skip(reason)
+    source, folder, output = HERE / "gate_strategies.py", tmp_path / "run", tmp_path / "trace"
+    folder.mkdir()
+    subprocess.run(
+        [*disk.STRACE, "-o", output, sys.executable, "-c", KEEP, f"{source}:Busy", folder], check=True, timeout=120
+    )
+    with output.open() as lines:
+        steps = list(disk.parse(lines, folder))
+    whole = source.read_bytes()
+
+    left = set()
+    for count in range(len(steps) + 1):
+        platter, after = disk.Disk(folder), tmp_path / f"after-{count}"
+        for step in steps[:count]:
+            platter.apply(step)
+        after.mkdir()
+        platter.write_out(after, luck, random.Random(count))
+        copies = [path for path in after.glob("code/*/*.py") if path.parent.suffix != ".part"]
+        left.add(len(copies))
+        assert all(copy.read_bytes() == whole for copy in copies), count
+    assert left == {0, 1}

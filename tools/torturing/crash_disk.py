@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 CALLS = (
     "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,ftruncate,truncate,"
@@ -49,6 +49,7 @@ _CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 _HEX = re.compile(r"(?:\\x[0-9a-f]{2})*")
 _FILE = re.compile(r"(?P<fd>\d+|AT_FDCWD)<(?P<path>[^>]*)>")
+_COPIED = re.compile(r"\d+<(?P<out>[^>]*)>, \d+<(?P<source>[^>]*)>, (?:\[(?P<offset>\d+)\]|NULL)")
 _PATHS = re.compile(r'"([^"]*)"')
 _STRING = re.compile(r'"(?P<hex>[^"]*)"')
 
@@ -128,7 +129,7 @@ def _begin(text: str, pid: str, here: str) -> Iterator[Step]:
         path, *new = (_unhex(string).decode() for string in _PATHS.findall(arguments))
         if _inside(path, here):
             yield Step("rename", new[0], data=path.encode()) if new else Step("mkdir", path)
-    elif name not in ("openat", "open", "creat", "fsync", "fdatasync", "pwrite64", "ftruncate"):
+    elif name not in ("openat", "open", "creat", "fsync", "fdatasync", "pwrite64", "ftruncate", "sendfile"):
         strings = [_unhex(string).decode(errors="replace") for string in _PATHS.findall(arguments)]
         if _inside(path, here) or (name.startswith(("rename", "link", "truncate")) and here in "".join(strings)):
             raise NotImplementedError(f"{name} on the tape's files is not modelled: {arguments[:200]}")
@@ -143,12 +144,24 @@ def _end(text: str, pid: str, here: str) -> Iterator[Step]:
         path = _file(match["arguments"])
         if _inside(path, here) and result.startswith("0"):
             yield Step("synced", path, number=int(pid), data=name.encode())
+    elif name == "sendfile":
+        yield from _copied(match["arguments"], int(result.split()[0]), here)
     elif name == "openat":
         path = _file(result)
         if _inside(path, here) and "O_CREAT" in text:
             yield Step("open", path)
             if "O_TRUNC" in text:
                 yield Step("truncate", path)
+
+
+def _copied(arguments: str, count: int, here: str) -> Iterator[Step]:
+    """A copy within the kernel. Its source, such as a strategy's file, may have grown since."""
+    match = _COPIED.match(arguments)
+    assert match is not None
+    out, source = (_unhex(match[name]).decode() for name in ("out", "source"))
+    if _inside(out, here) and count > 0:
+        first = int(match["offset"] or 0)
+        yield Step("append", out, data=Path(source).read_bytes()[first : first + count])
 
 
 @dataclass(eq=False)
@@ -192,7 +205,10 @@ class Disk:
             inode.size = step.number if step.call == "truncate" else max(inode.size, step.offset + len(step.data))
             inode.pending.append(step)
         elif step.call == "rename":
-            self._link({step.data.decode(): None, step.path: self._names[step.data.decode()]})
+            old, inode = step.data.decode(), self._names[step.data.decode()]
+            self._link({old: None, step.path: inode})
+            if inode.is_folder:
+                self._move_content(old, step.path)
         elif step.call == "unlink":
             self._link({step.path: None})
         elif step.call == "sync started":
@@ -213,6 +229,17 @@ class Disk:
 
     def _is_folder(self, path: str) -> bool:
         return path == self._folder or (path in self._names and self._names[path].is_folder)
+
+    def _move_content(self, old: str, new: str) -> None:
+        """What is in a folder goes with it: on the platter under whichever of its names is there."""
+
+        def moved(names: dict[str, Any]) -> dict[str, Any]:
+            return {new + path[len(old) :]: names[path] for path in list(names) if path.startswith(f"{old}/")}
+
+        now = moved(self._names)
+        self._names = {path: inode for path, inode in self._names.items() if not path.startswith(f"{old}/")} | now
+        self._synced_names |= moved(self._synced_names)
+        self._pending_names += [change for change in map(moved, list(self._pending_names)) if change]
 
     def _link(self, change: _Change) -> None:
         _apply_names(self._names, [change])

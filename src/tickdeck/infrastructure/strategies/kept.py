@@ -9,6 +9,7 @@ from tickdeck.application.parameters import Parametrised
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.strategies.loader import load_in_place_of
 from tickdeck.infrastructure.strategies.source import source_digest, source_files
+from tickdeck.infrastructure.tape.sync import sync
 
 __all__ = ["CODE", "keep_source", "kept_spec"]
 
@@ -17,8 +18,8 @@ CODE = "code"
 
 
 def keep_source(folder: Path, spec: str, cls: type[Parametrised]) -> None:
-    """Copy the file of a class and its own modules into the run's ``folder``. A class of a package is not copied.
-    Raises ``RunError``."""
+    """Copy the file of a class and its own modules into the run's ``folder``, durably: the proof of what it decides
+    needs them. A class of a package is not copied. Raises ``RunError``."""
     if not spec.rpartition(":")[0].endswith(".py"):
         return
     files = source_files(cls)
@@ -33,7 +34,12 @@ def keep_source(folder: Path, spec: str, cls: type[Parametrised]) -> None:
             copy = part / file.relative_to(files[0].parent)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
+            sync(copy)
+        for inner in (part, *(path for path in sorted(part.rglob("*")) if path.is_dir())):
+            sync(inner)
         part.rename(place)
+        sync(place.parent)
+        sync(folder)
     except OSError as error:
         raise RunError(f"{place}: the source of {spec} cannot be copied: {error.strerror}; check the disk") from None
 
