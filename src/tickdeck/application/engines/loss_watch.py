@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
@@ -47,9 +48,10 @@ class LossWatch:
         instrument: Callable[[str], Instrument],
         halt: Callable[[str], None],
         is_halted: Callable[[], bool],
+        positions: PositionWatch,
     ) -> None:
         """``halt(reason)`` halts trading. ``is_halted()``: whether it has been halted for good, so that there is
-        nothing to watch until ``restart``."""
+        nothing to watch until ``restart``. ``positions`` looks at the same prices."""
         self._bus = bus
         self._limits = limits
         self._portfolio = portfolio
@@ -57,6 +59,7 @@ class LossWatch:
         self._instrument = instrument
         self._halt = halt
         self._is_halted = is_halted
+        self._positions = positions
         self._quote = portfolio.account.quote
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self.drawdown = Drawdown(limits.max_drawdown) if limits.max_drawdown else None
@@ -85,7 +88,7 @@ class LossWatch:
 
     def on_holdings(self, event: DomainEvent) -> None:
         """A fill or a deposit changed the account."""
-        if self.daily_loss is None and self.drawdown is None:
+        if self.daily_loss is None and self.drawdown is None and not self._positions.is_needed:
             return
         symbols = self._symbols()
         self._follow(symbols)
@@ -113,6 +116,8 @@ class LossWatch:
         if breach is not None:
             self._halt(f"{breach.limit}: {breach.detail}; reached at {event.event_type} {event.event_id}")
             return
+        if self._positions.is_needed and isinstance(event, MarketEvent):  # a fill was checked before it was ordered
+            self._positions.look(event)
         room = above = _NO_END  # how far the equity may fall, and rise, in the account's currency
         if self.daily_loss is not None and self.daily_loss.start_equity is not None:
             rate = self._limits.rate(self._quote) or ZERO
@@ -185,6 +190,9 @@ class LossWatch:
                 if quantity < 0:
                     fall, rise = rise, fall
                 low, high = min(low, price - fall), max(high, price + rise)
+                if self._positions.is_needed:
+                    rate = self._limits.rate(self._quote)
+                    high = min(high, self._positions.passed_at(price, abs(quantity), len(symbols), rate))
             ranges[symbol] = (low, high)
         return ranges
 

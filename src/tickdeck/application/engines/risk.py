@@ -11,6 +11,7 @@ from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.margin_check import MarginCheck
 from tickdeck.application.engines.order_review import OrderReview
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.protections import ALL_STOP_ORDERS, Protections, StopOrders
 from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
@@ -49,6 +50,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
     Breach,
+    CountedOrder,
     Exposure,
     OrderRate,
     RiskLimits,
@@ -170,6 +172,14 @@ class RiskEngine:
             instrument=instrument,
             halt=self._halt_by_limit,
             is_halted=lambda: self.gate.halted_by >= HaltedBy.LIMIT,
+            positions=PositionWatch(
+                limits,
+                self.exposure,
+                price=price,
+                instrument=instrument,
+                rate=lambda quote: self.losses.rate(quote),
+                withdraw=self._withdraw_orders,
+            ),
         )
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.typical = TypicalOrder(limits.max_order_multiple) if limits.max_order_multiple else None
@@ -411,8 +421,11 @@ class RiskEngine:
         """Cancel the open orders that could enlarge a position. Those that only reduce one stay."""
         opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.withdrawn]
         if opening:
-            message = f"halted by a limit: {len(opening)} open orders that could enlarge a position are cancelled"
-            self._bus.publish(SystemWarning(component=self.component, message=message))
+            self._withdraw_orders(opening, "halted by a limit")
+
+    def _withdraw_orders(self, opening: list[CountedOrder], why: str) -> None:
+        message = f"{why}: {len(opening)} open orders that could enlarge a position are cancelled"
+        self._bus.publish(SystemWarning(component=self.component, message=message))
         for order in opening:
             self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
