@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import random
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import pytest
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
+from tickdeck.infrastructure.frame_chain import frame_faults
 from tickdeck.infrastructure.frames import FrameReader, FrameWriter, one_line
 
 
@@ -166,3 +169,31 @@ def test_a_slow_disk_does_not_block_the_writer(tmp_path: Path, monkeypatch: pyte
     thread.join()
     writer.close()
     assert [frame.received for frame in FrameReader(tmp_path)] == list(range(1, 4_000))
+
+
+@pytest.mark.parametrize("then", [b"", b"\x5a\xa5" * 256])
+def test_what_a_power_cut_left_unwritten_ends_a_segment_and_the_next_writer_goes_on(
+    tmp_path: Path, then: bytes
+) -> None:
+    """The file has its new size, but what was not synced is zeros. ``then``: a later sector was written."""
+    rng = random.Random(1)
+    frames = [Frame(ts, rng.randbytes(60).hex().encode()) for ts in range(1, 301)]
+    writer = FrameWriter(tmp_path)
+    for frame in frames[:200]:
+        writer.write(frame)
+    writer.sync()
+    (segment,) = tmp_path.glob("*.gz")
+    synced = segment.stat().st_size
+    for frame in frames[200:]:
+        writer.write(frame)
+    writer.flush()
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:synced] + bytes(len(whole) - synced) + then)
+
+    left = list(FrameReader(tmp_path))
+    assert left == frames[:200]
+    with contextlib.closing(FrameWriter(tmp_path)) as again:
+        assert again.frames == 200
+        again.write(Frame(999, b"next"))
+    assert list(FrameReader(tmp_path)) == [*left, Frame(999, b"next")]
+    assert frame_faults(tmp_path, None) == []

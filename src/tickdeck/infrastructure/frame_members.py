@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -101,6 +102,13 @@ def last_head(segment: Path) -> tuple[int, MemberHead] | None:
     return None
 
 
+_FLUSHED = b"\x00\x00\xff\xff"
+"""The end of what ``MemberPacker.pack`` returns."""
+_UNWRITTEN = re.compile(rb"\x00{32,}|\x00{5,}\Z")
+"""What a disk has where nothing was written; packed text seldom looks like this."""
+_SOON = 16  # bytes after zeros, in which unpacking fails at the latest
+
+
 class FrameChain:
     """The digest of frames, from what precedes the next member on."""
 
@@ -162,17 +170,22 @@ class MemberPart(NamedTuple):
 
 class Unpacker:
     """Unpacks a segment, or its rest from the beginning of a member on. ``feed`` raises ``zlib.error`` for damaged
-    data."""
+    data.
+
+    A power cut may leave zeros in place of what was written last and not synced. The data ends before them, after the
+    last text that was written completely. If there was more, the next member says that it does not follow.
+    """
 
     def __init__(self) -> None:
+        self._is_cut_off = False
         self._waiting = b""  # the beginning of a head
         self._unpacker: zlib._Decompress | None = None  # None: a member begins
         self._rest = b""
 
     def feed(self, data: bytes) -> list[MemberPart]:
         """The lines that end in the next ``data`` of the segment."""
-        parts = []
-        while data:
+        parts: list[MemberPart] = []
+        while data and not self._is_cut_off:
             begins, head = self._unpacker is None, None
             if self._unpacker is None:
                 data = self._waiting + data
@@ -183,9 +196,40 @@ class Unpacker:
                 head = _head_at(data, 0)
                 self._unpacker = zlib.decompressobj(31)
                 self._rest = b""
-            *lines, self._rest = (self._rest + self._unpacker.decompress(data)).split(b"\n")
+            *lines, self._rest = (self._rest + self._unpacked(self._unpacker, data)).split(b"\n")
             parts.append(MemberPart(begins, head, lines))
             if not self._unpacker.eof:
                 break
             data, self._unpacker = self._unpacker.unused_data, None
         return parts
+
+    def _unpacked(self, unpacker: zlib._Decompress, data: bytes) -> bytes:
+        before = unpacker.copy()
+        try:
+            return unpacker.decompress(data)
+        except zlib.error:
+            zeros = _zeros_at(data, _damage(before.copy(), data))
+            whole = data.rfind(_FLUSHED, 0, zeros) if zeros is not None else -1
+            if zeros is None:
+                raise
+            self._is_cut_off = True
+            return before.decompress(data[: whole + len(_FLUSHED)]) if whole >= 0 else b""
+
+
+def _damage(unpacker: zlib._Decompress, data: bytes) -> int:
+    """The index of the byte at which ``data`` cannot be unpacked any more."""
+    for at in range(len(data)):
+        try:
+            unpacker.decompress(data[at : at + 1])
+        except zlib.error:
+            return at
+    return len(data)
+
+
+def _zeros_at(data: bytes, damage: int) -> int | None:
+    """The index of the zeros that a power cut left in place of what was written, and which are the damage; ``None`` if
+    it is another one."""
+    for zeros in _UNWRITTEN.finditer(data):
+        if zeros.start() <= damage <= zeros.end() + _SOON:
+            return zeros.start()
+    return None
