@@ -105,7 +105,7 @@ def finish(run: Run, *, speed: float | None = None, stop: Callable[[], bool] = l
             risk=account.risk,
             strategies=core.strategies,
         )
-    if run.simulation.completed and len(core.accounts) == 1:
+    if run.simulation.completed:
         assert_ledger(run)
     return run
 
