@@ -96,13 +96,17 @@ class CoreSnapshotTaker:
         self._waiting = (kernel.seq, self._tape.last_seq, state)
 
     def finish(self) -> None:
-        """Take a last snapshot, and write it. Call it before the tape is closed."""
-        self.take()
+        """Take a last snapshot, and write it and one that waits. Call it before the tape is closed."""
+        try:
+            self._write_when_durable()
+            self.take()
+            self._write_when_durable()
+        except TapeError:  # closing the tape reports it
+            return
+
+    def _write_when_durable(self) -> None:
         if self._waiting is not None:
-            try:
-                self._tape.wait_durable(self._waiting[1])
-            except TapeError:  # closing the tape reports it
-                return
+            self._tape.wait_durable(self._waiting[1])
             self._write()
 
     def _write(self) -> None:
