@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,45 @@ from hypothesis import strategies as st
 from tickdeck.application.signals import built_in_signal
 from tickdeck.domain.conditions import FUNCTIONS, Condition, Reference, parse_condition, signal_name
 from tickdeck.domain.conditions.parser import LONGEST
-from tickdeck.domain.conditions.syntax import And, Comparison, Node, Number, Or
+from tickdeck.domain.conditions.syntax import And, Comparison, Negative, Node, Number, Or, walk
 from tickdeck.errors import ConditionError, ConfigError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
+PROFIT = Reference(function="profit_pct")
+TWO_PERCENT = Number(Decimal("2"), percent=True)
+
+
 @given(nodes())
+@example(Comparison("<", Number(Decimal("0.000"), percent=True), PROFIT))
+@example(Or((Comparison(">", Negative(PROFIT), Negative(Negative(TWO_PERCENT))), Comparison("<", PROFIT, PROFIT))))
+@example(Comparison("<", TWO_PERCENT, TWO_PERCENT))
 def test_what_is_written_reads_as_the_same_condition(node: Node) -> None:
+    """Only a value in percent with a number in percent is refused: it would be a hundredth of what is meant."""
     text = str(node)
-    try:
-        read = parse_condition(text)
-    except ConditionError as error:
-        assume("nested" not in str(error) and "characters" not in str(error))
-        raise
+    error, read = outcome(text)
+    assume(error is None or ("nested" not in str(error) and "characters" not in str(error)))
+    if any(map(is_percent_of_percent, walk(node))):
+        assert "the other side counts in percent already" in str(error)
+        return
+    assert error is None
     assert read == Condition(node)
     assert str(read) == text
+
+
+def is_percent_of_percent(node: Node) -> bool:
+    """Whether a value in percent is compared with a number that has a % sign."""
+    if not isinstance(node, Comparison):
+        return False
+    sides = [without_signs(node.left), without_signs(node.right)]
+    counts = [isinstance(side, Reference) and FUNCTIONS[side.function].percent for side in sides]
+    signed = [isinstance(side, Number) and side.percent for side in sides]
+    return any(counts) and any(signed)
+
+
+def without_signs(node: Node) -> Node:
+    return without_signs(node.operand) if isinstance(node, Negative) else node
 
 
 WORDS = 'rsi ( 14 , 1h ) < 30 and not or price % : == crosses_above UTC 16:00 " -'
@@ -124,6 +148,7 @@ def test_every_indicator_of_the_language_is_a_signal(name: str) -> None:
         ('price("B TC") > 1', 7, "'B TC' is no name"),
         ("signal > 1", 1, "signal: it needs the name of a signal"),
         ("pnl_pct(dip) < -2%", 16, "the other side counts in percent already; leave out the % sign"),
+        ("0.000% < profit_pct", 1, "the other side counts in percent already; leave out the % sign"),
         ("pnl > 1", 1, "pnl: it needs the name of a strategy"),
         ("time > 16:00", 13, "the time has no zone; write 16:00 UTC"),
         ("time > 24:00 UTC", 8, "24:00 is no time of day; give one from 00:00 UTC to 23:59:59 UTC"),
