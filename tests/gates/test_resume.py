@@ -1,10 +1,12 @@
-"""Gate: a resumed run is executed again from its start, is compared with its tape, and only then appends.
+"""Gate: a resumed run is executed again, is compared with its tape, and only then appends.
 
-If anything has changed, it is refused in one line, and the tape is unchanged.
+It is executed again from its newest snapshot, or from its start if it has none. If anything has changed there, it is
+refused in one line, and the tape is unchanged. What is before the snapshot is left to ``verify``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import shutil
@@ -33,11 +35,13 @@ from gate_runs import (
     state,
     tamper,
     tape_of,
+    verdict_of,
     with_other_digit,
 )
 
 from tickdeck.application.proof import RecordDiverged
 from tickdeck.bootstrap import resume_run
+from tickdeck.bootstrap.core_snapshots import forget_states
 from tickdeck.errors import RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.runs.folder import MANIFEST
 
@@ -70,16 +74,27 @@ def stopped(stopped_once: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def spoilt(stopped: Path, meant_to_differ: set[Path]) -> Path:
-    """The same, to be damaged by the test."""
-    meant_to_differ.add(stopped)
+def without_snapshots(stopped: Path) -> Path:
+    """The same without snapshots, so that it is executed again from its start."""
+    forget_states(stopped)
     return stopped
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_as_if_uninterrupted(stopped: Path, alone: LeftAlone) -> None:
-    assert len(rows(stopped)["events"]) < len(alone.rows["events"])
-    assert state(resume(stopped)) == alone.state
-    assert rows(stopped) == alone.rows
+@pytest.fixture
+def spoilt(without_snapshots: Path, meant_to_differ: set[Path]) -> Path:
+    """The same, to be damaged by the test."""
+    meant_to_differ.add(without_snapshots)
+    return without_snapshots
+
+
+@pytest.mark.parametrize("way", ["stopped", "without_snapshots"])
+def test_a_run_that_was_stopped_and_resumed_ends_as_if_uninterrupted(
+    request: pytest.FixtureRequest, way: str, alone: LeftAlone
+) -> None:
+    folder: Path = request.getfixturevalue(way)
+    assert len(rows(folder)["events"]) < len(alone.rows["events"])
+    assert state(resume(folder)) == alone.state
+    assert rows(folder) == alone.rows
 
 
 def test_resuming_a_completed_run_changes_no_byte(tmp_path: Path) -> None:
@@ -174,21 +189,55 @@ def test_a_run_can_be_resumed_from_another_folder(tmp_path: Path, monkeypatch: p
 # -- it compares as far as the tape goes, and only then appends ----------------------------------------------------
 
 
-def spoil(folder: Path, event_type: str, field: str) -> int:
-    seq = first_seq(folder, event_type)
+def spoil(folder: Path, event_type: str, field: str, after: int = 0) -> int:
+    seq = first_seq(folder, event_type, after)
     put_payload(folder, seq, with_other_digit(raw_payload(folder, seq), field))
     forge_digest(folder)
     return seq
 
 
-@pytest.mark.parametrize(
-    ("event_type", "field"),
-    [("order.submitted", "quantity"), ("market.trade", "quantity"), ("venue.fill_reported", "fee")],
-)
+CHANGES = [("order.submitted", "quantity"), ("market.trade", "quantity"), ("venue.fill_reported", "fee")]
+
+
+@pytest.mark.parametrize(("event_type", "field"), CHANGES)
 def test_resuming_a_tape_with_a_changed_event_is_refused(spoilt: Path, event_type: str, field: str) -> None:
     """Inputs too, because the simulated market and venue are executed again."""
     seq = spoil(spoilt, event_type, field)
     refused(spoilt, RecordDiverged, f"at seq {seq} the tape has {event_type}")
+
+
+@pytest.mark.parametrize(("event_type", "field"), CHANGES)
+def test_resuming_a_tape_with_an_event_that_changed_behind_the_snapshot_is_refused(
+    stopped: Path, tmp_path: Path, meant_to_differ: set[Path], event_type: str, field: str
+) -> None:
+    meant_to_differ.add(stopped)
+    kept = tmp_path / "kept"
+    shutil.copytree(stopped / "states", kept)
+    run = resume_run(stopped)
+    snapshot = run.kernel.seq
+    with looking_up_often():
+        finish(run, stop=lambda: run.kernel.inputs >= 1_800)
+    shutil.rmtree(stopped / "states")
+    shutil.copytree(kept, stopped / "states")
+    seq = spoil(stopped, event_type, field, after=snapshot)
+    refused(stopped, RecordDiverged, f"at seq {seq} the tape has {event_type}")
+
+
+@pytest.mark.parametrize(("event_type", "field"), CHANGES)
+def test_an_event_that_changed_before_the_snapshot_is_found_by_the_proof(
+    stopped: Path, meant_to_differ: set[Path], event_type: str, field: str
+) -> None:
+    """Resuming executes nothing of what is before. Of an input, only the proof of what follows from it differs."""
+    meant_to_differ.add(stopped)
+    seq = spoil(stopped, event_type, field)
+    before = rows(stopped)["events"]
+    run = resume_run(stopped)
+    asyncio.run(run.simulation.run(None))
+    run.close()
+    assert rows(stopped)["events"][: len(before)] == before
+    divergence = verdict_of(stopped).divergence
+    assert divergence is not None
+    assert divergence.seq >= seq
 
 
 @pytest.mark.parametrize("event_type", ["order.submitted", "market.trade"])
@@ -208,6 +257,7 @@ def test_resuming_a_tape_that_ends_within_a_cascade_is_refused(spoilt: Path) -> 
 
 
 def test_a_tape_that_ends_between_cascades_is_resumed(stopped: Path, alone: LeftAlone) -> None:
+    """Its snapshots, which are ahead of it, are not used."""
     cut(stopped, first_seq(stopped, "timer.fired", after=500) - 1)
     resume(stopped)
     assert rows(stopped) == alone.rows
@@ -261,19 +311,20 @@ def test_resuming_a_run_whose_strategy_reads_random_numbers_is_refused(
 ) -> None:
     folder = play_until(config("ReadsRandom"), tmp_path, 1_000)
     meant_to_differ.add(folder)
+    forget_states(folder)
     seq = first_seq(folder, "strategy.decision")
     refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), but the execution produced")
 
 
-def test_a_resumed_run_stopped_before_it_has_caught_up_is_unchanged(stopped: Path, alone: LeftAlone) -> None:
-    before = tape_bytes(stopped)
-    run = resume_run(stopped)
+def test_a_resumed_run_stopped_before_it_has_caught_up_is_unchanged(without_snapshots: Path, alone: LeftAlone) -> None:
+    before = tape_bytes(without_snapshots)
+    run = resume_run(without_snapshots)
     with looking_up_often():
         finish(run, stop=lambda: run.kernel.inputs >= 500)
     assert not run.caught_up()
-    assert tape_bytes(stopped) == before
-    resume(stopped)
-    assert rows(stopped) == alone.rows
+    assert tape_bytes(without_snapshots) == before
+    resume(without_snapshots)
+    assert rows(without_snapshots) == alone.rows
 
 
 def test_the_simulated_market_never_ends_so_that_a_run_without_a_duration_can_be_resumed(tmp_path: Path) -> None:
