@@ -40,9 +40,9 @@ class AccountEngines(NamedTuple):
         """Fold an event of the record into the state of the engines."""
         if isinstance(self.bus, AccountBus) and not self.bus.is_ours(event):
             return
+        self.portfolio.recall(event)  # which published what it had booked; risk judges the equity
         self.risk.recall(event)
         self.execution.recall(event)
-        self.portfolio.recall(event)
 
 
 class _Commands:

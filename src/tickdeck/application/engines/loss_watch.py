@@ -12,6 +12,7 @@ from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
+    BalanceEvent,
     CandleEvent,
     DomainEvent,
     MarketEvent,
@@ -129,22 +130,29 @@ class LossWatch:
         self._calm = self._ranges(self._symbols(), room, above)
 
     def recall(self, event: DomainEvent) -> None:
-        """Restore the state from an event of the record. Publishes nothing. The peak follows each price and
-        each fill."""
+        """Restore the state from an event of the record. Publishes nothing. The peak follows each price, each fill and
+        each deposit. A deposit alone is no reason to judge the equity: the rest of what was booked with it follows."""
         if isinstance(event, RiskDayStarted) and self.daily_loss is not None:
             self.daily_loss.apply(event)
         elif isinstance(event, RunStarted):
             self.restart_peak()
-        elif self.drawdown is not None and not self._is_halted() and isinstance(event, MarketEvent | StateUpdated):
+        elif self.drawdown is None or self._is_halted():
+            return
+        elif isinstance(event, MarketEvent | StateUpdated):
             self.drawdown.judge(self._equity(self.drawdown))
+        elif isinstance(event, BalanceEvent):
+            self._count_deposits(self.drawdown)
 
     def _equity(self, drawdown: Drawdown) -> Money:
         """The equity now. What was paid in since the last time is counted first."""
+        self._count_deposits(drawdown)
+        return self._portfolio.equity()
+
+    def _count_deposits(self, drawdown: Drawdown) -> None:
         paid_in = EXACT.subtract(self._portfolio.valuation.deposits, self._deposits)
         if paid_in:
             self._deposits = self._portfolio.valuation.deposits
             drawdown.paid_in(paid_in)
-        return self._portfolio.equity()
 
     # -- which prices matter -----------------------------------------------------------------------------------------
 
