@@ -39,7 +39,14 @@ from tickdeck.bootstrap import Run, open_record, start_run, verify_run
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.recall import recall
 from tickdeck.bootstrap.strategies import load_strategies
-from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    RunResumed,
+    SignalSnapshotEvent,
+    StrategyDecisionEvent,
+    StrategyPaused,
+)
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config_copy import CopyConfig
@@ -194,6 +201,22 @@ def check_equal(recorded: Recorded, cut: int, snapshot: int | None = None) -> No
 @given(st.data())
 def test_taking_up_a_record_gives_the_state_that_executing_it_gives(recorded: Recorded, data: st.DataObject) -> None:
     check_equal(recorded, data.draw(st.integers(1, len(recorded.begins) - 1)))
+
+
+@pytest.mark.long
+def test_taking_up_a_record_that_ends_near_its_beginning_gives_the_same_state(recorded: Recorded) -> None:
+    """Among them those without a price: there are only the balances."""
+    for cut in range(1, 20):
+        check_equal(recorded, cut)
+
+
+@pytest.mark.long
+def test_taking_up_a_record_that_ends_with_the_first_value_of_a_signal_gives_the_same_state(recorded: Recorded) -> None:
+    """A trigger sees it at the candle, which is made again: it must not be folded before the signals have it."""
+    snapshots = [event for event in recorded.events if isinstance(event, SignalSnapshotEvent)]
+    firsts = {(event.symbol, name): event.seq for event in reversed(snapshots) for name in event.values}
+    for seq in sorted(set(firsts.values())):
+        check_equal(recorded, next(cut for cut, at in enumerate(recorded.begins) if recorded.events[at].seq > seq))
 
 
 @pytest.mark.long

@@ -136,6 +136,7 @@ class RecallingKernel(Kernel):
     def _relive_made_again(self, recorded: DomainEvent | None) -> None:
         """Handle what the engines made again, up to the counterpart of ``recorded``."""
         if recorded is not None and all(event.event_id != recorded.event_id for event in self._queue):
+            self._fold_with_effects(recorded)
             return
         while self._queue:
             event = self._queue.popleft()
@@ -178,9 +179,10 @@ class RecallingKernel(Kernel):
 
     def _fold_with_effects(self, event: DomainEvent) -> None:
         """An engine changed its state when it handled the cause, before a strategy handled it. So the effects of an
-        event are folded with it."""
+        event are folded with it, except those that are made again: they are folded when the signals have them."""
         assert self._fold is not None
-        for one in (event, *self._effects.get(event.event_id, ())):
+        effects = [one for one in self._effects.get(event.event_id, ()) if type(one) not in _MADE_AGAIN]
+        for one in (event, *effects):
             if one.event_id not in self._folded:
                 self._folded.add(one.event_id)
                 if isinstance(one, StrategyCreated) and one.strategy_id not in self._dormant:
