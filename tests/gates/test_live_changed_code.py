@@ -12,14 +12,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from gate_runs import forge_digest, tamper
 from test_changed_code import edit, forget_code, larger, quantities, ways
 from test_live_resume import SECOND, drive
 from test_live_run import START, STRATEGIES, config
 from virtual_time import VirtualWall
 
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
-from tickdeck.domain.events import RunResumed
+from tickdeck.domain.events import RunResumed, TimerFired
 from tickdeck.infrastructure.config import StrategyConfig
+from tickdeck.infrastructure.runs import read_end
 
 
 @pytest.fixture
@@ -73,6 +75,65 @@ def test_a_live_run_goes_on_with_its_edited_strategy_and_all_stretches_are_prove
     assert verdict.other_code
     edit(source, '"0.004"', '"0.003"')
     assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [False, True, False]
+
+
+def killed_before_a_timer(data: Path, source: Path) -> tuple[Path, int]:
+    """The folder of a live run whose last cascades were not durable when it was killed, although their market data was:
+    from the second timer of the strategy on. Also the ``seq`` of the first market event after the tape's last event."""
+    wanted = msgspec.structs.replace(config(600), strategies=(StrategyConfig(spec=f"{source}:Busy"),))
+    run = start_live_run(wanted, data, clock=VirtualWall(START))
+    drive(run, 5)
+    events = list(open_record(run.folder))
+    cut = [event.seq for event in events if isinstance(event, TimerFired) and event.owner == "Busy"][1]
+    kept = max(event.seq for event in events if event.seq < cut and not event.is_market_data)
+    beyond = sum(event.seq > kept and not event.is_market_data for event in events)
+    tamper(run.folder, "DELETE FROM events WHERE seq > ?", kept, count=beyond)
+    forge_digest(run.folder)
+    return run.folder, kept + 1
+
+
+def test_what_was_not_durable_when_a_process_was_killed_never_happened_for_the_proof_either(
+    tmp_path: Path, source: Path, meant_to_differ: set[Path]
+) -> None:
+    folder, behind = killed_before_a_timer(tmp_path / "data", source)
+    larger(source)
+
+    resumed(folder, 60)
+
+    events = list(open_record(folder))
+    [again] = [event for event in events if isinstance(event, RunResumed)]
+    assert again.seq > behind + 100  # the market data is part of the record
+    assert all(event.is_market_data for event in events if behind <= event.seq < again.seq)
+    assert quantities(events[: again.seq]) == {Decimal("0.002")}
+    verdict, notes = verify_run(folder)
+    assert verdict.identical, verdict.divergence
+    assert [stretch.identical for stretch in verdict.stretches] == [True, True]
+    end = read_end(folder)
+    assert end is not None
+    assert verdict.events == end.reached
+    [note] = [note for note in notes if "was not durable" in note]
+    first = int(note.split("from seq ")[1].split()[0])
+    assert behind < first < again.seq
+    assert note.startswith(f"what followed from the market data from seq {first} to {again.seq - 1} ")
+    meant_to_differ.add(folder)
+    forget_code(folder)  # what was durable is compared as ever
+    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [False, True]
+
+
+def test_with_the_same_code_what_was_not_durable_happens_again_when_the_run_is_resumed(
+    tmp_path: Path, source: Path
+) -> None:
+    folder, behind = killed_before_a_timer(tmp_path / "data", source)
+
+    for later in (60, 120):
+        resumed(folder, later)
+
+    events = list(open_record(folder))
+    again = next(event.seq for event in events if isinstance(event, RunResumed))
+    assert any(isinstance(event, TimerFired) for event in events if behind <= event.seq < again)
+    verdict, notes = verify_run(folder)
+    assert verdict.identical, verdict.divergence
+    assert notes == []
 
 
 def tickdeck(*words: object) -> list[str]:

@@ -40,7 +40,8 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
 
     If market data was dropped, only the stretches that began after that can be executed again. The others are left
     out, and the descriptions say so. After an orderly stop, the market data after the last event on the tape is
-    executed too.
+    executed too. So is that before a stretch of other code, as far as nothing follows from it: the process may have
+    been killed before what followed was durable, and the descriptions name the place.
 
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
     has changed, if no stretch has its market data (the error says whether the tape agrees with its digest), or if
@@ -72,6 +73,10 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     for change in _changed_since(config, manifest, proofs[-1][0]):
         if change not in notes:
             notes[f"{change}; the copy in its folder was executed"] = None
+    for stretch, proven, _ in proofs:
+        if proven.lost_from is not None:
+            what = f"what followed from the market data from seq {proven.lost_from:,} to {stretch.last:,}"
+            notes[f"{what} was not durable when the process ended, and never happened"] = None
     if missing and stretches[0].first > 1:
         notes[f"the events up to seq {stretches[0].first - 1:,} were not executed again: {missing}"] = None
     return msgspec.structs.replace(verdict, other_code=verdict.other_code and not verdict.faults), list(notes)
@@ -121,7 +126,8 @@ def _prove(
     if market is None:  # on the tape, which has everything
         verdict = verify(kernel, check, iter(()), timers)
     else:
-        verdict = verify(kernel, check, market, timers, upto=stretch.last if stretch.last is not None else upto)
+        taken_over, last = stretch.last is not None, stretch.last or upto
+        verdict = verify(kernel, check, market, timers, upto=last, may_be_lost=taken_over)
     return stretch, verdict, code_changes(then, code, manifest)
 
 

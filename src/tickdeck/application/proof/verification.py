@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import sub
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     with faults is not identical. ``complete``: the record reaches the run's orderly end. Otherwise it ends at
     ``last_seq``, because the run was killed, was stopped, or is still running. ``digest``: of the complete record, in
     hex; ``None`` if the tape has none.
+
+    ``lost_from``: of a stretch that ended when its process was killed: the ``seq`` of the market data from which on
+    effects were lost, because they were not durable. ``None``: nothing was lost.
     """
 
     identical: bool
@@ -50,6 +54,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
     last_seq: int = 0
     digest: str | None = None
+    lost_from: int | None = None
 
 
 class ProofKernel(Kernel):
@@ -81,16 +86,19 @@ def verify(
     timers: Agenda,
     *,
     upto: int = 0,
+    may_be_lost: bool = False,
 ) -> Verdict:
     """Feed the record's inputs to ``kernel`` (a fresh core without async handlers, whose tape is ``check``), in order.
 
     ``market`` supplies the events of the input files, for the gaps in the record, and for what follows its last event
-    up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape. ``timers``
-    is the kernel's agenda. The figures count what is executed here, not a past that ``kernel`` has restored.
+    up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape; unless
+    what followed ``may_be_lost``, because the process was killed and other code took over. Then the rest is counted
+    and not executed: it never happened in the run. ``timers`` is the kernel's agenda. The figures count what is
+    executed here, not a past that ``kernel`` has restored.
     The record determines when a timer fires, but the timer itself must have been set by the execution; otherwise a
     strategy that used the wall clock for it would go unnoticed. Raises ``RunError`` if the files end too early.
     """
-    divergence, past = None, _figures(kernel)
+    divergence, past, lost_from = None, _figures(kernel), None
     try:
         with money_context(), ambient_bus(kernel):
             while (recorded := check.next) is not None:
@@ -111,12 +119,24 @@ def verify(
                     raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
                 check.expect_nothing_before(kernel.seq)
             check.end()
-            while kernel.seq < upto and (later := next(market, None)) is not None:
-                _fire_unrecorded(timers, later.ts_ingress)
-                kernel.take(later, record=False)
+            reached = _figures(kernel)
+            while reached.seq < upto and (later := next(market, None)) is not None:
+                if lost_from is None:
+                    try:
+                        _fire_unrecorded(timers, later.ts_ingress)
+                        kernel.take(later, record=False)
+                    except RecordDiverged:
+                        if not may_be_lost:
+                            raise
+                        lost_from = reached.seq + 1
+                if lost_from is None:
+                    reached = _figures(kernel)
+                else:
+                    reached = reached._replace(inputs=reached.inputs + 1, seq=reached.seq + 1)
     except RecordDiverged as diverged:
         divergence = diverged.divergence
-    inputs, events, decisions, orders = map(sub, _figures(kernel), past)
+        reached = _figures(kernel)
+    inputs, events, decisions, orders = map(sub, reached, past)
     return Verdict(
         identical=divergence is None,
         inputs=inputs,
@@ -124,13 +144,23 @@ def verify(
         decisions=decisions,
         orders=orders,
         divergence=divergence,
+        lost_from=lost_from,
     )
 
 
-def _figures(kernel: Kernel) -> tuple[int, int, int, int]:
-    """Inputs, events, decisions and orders so far."""
+class _Figures(NamedTuple):
+    """What was executed so far. ``seq`` is that of the last event."""
+
+    inputs: int
+    seq: int
+    decisions: int
+    orders: int
+
+
+def _figures(kernel: Kernel) -> _Figures:
     published = kernel.statistics().published
-    return kernel.inputs, kernel.seq, published.get("strategy.decision", 0), published.get("order.submitted", 0)
+    decisions, orders = published.get("strategy.decision", 0), published.get("order.submitted", 0)
+    return _Figures(kernel.inputs, kernel.seq, decisions, orders)
 
 
 def _fire_unrecorded(timers: Agenda, now: int) -> None:
