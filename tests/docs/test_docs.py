@@ -6,16 +6,19 @@ import importlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 import tickdeck
 from tickdeck.application.catalogue import catalogue
 from tickdeck.domain.events import event_class, registry
-from tickdeck.infrastructure.config import load_config
+from tickdeck.infrastructure.config import RunConfig, load_config
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.config import assumptions_of
 from tickdeck.interfaces.cli import main
@@ -130,6 +133,27 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
 
     assert config.symbols == ("BTCUSDT",)
     assert str(config.risk.price_band) == "0.05"
+
+
+def test_the_documentation_has_each_setting_of_a_run() -> None:
+    names = ("configuration", "triggers", "copy-trading", "accounts", "binance")  # the first one links to the others
+    pages = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in names}
+    text = "\n".join(pages.values())
+    settings = set(settings_of(RunConfig))
+    missing = [f"{table}.{key}" for table, key in settings if not re.search(rf"(?<!\w){key}(?!\w)", text)]
+    own = [key for table, key in settings if table == "RunConfig"]
+
+    assert sorted(missing) == ["RunConfig.stated_limits"]  # which the reader of the file fills in
+    assert [key for key in own if not re.search(rf"(?<!\w){key}(?!\w)", pages["configuration"])] == ["stated_limits"]
+
+
+def settings_of(struct: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    """Each setting as its table and its key, also those of the tables within it."""
+    for field in msgspec.structs.fields(struct):
+        yield struct.__name__, field.encode_name
+        for inner in (field.type, *get_args(field.type)):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                yield from settings_of(inner)
 
 
 def test_the_service_of_the_operations_page_has_a_configuration_and_a_command_that_exist(tmp_path: Path) -> None:

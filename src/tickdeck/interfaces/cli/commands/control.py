@@ -391,7 +391,7 @@ def strategy(
     Examples:
       tickdeck strategy last pause ema-cross
       tickdeck strategy last update ema-cross --param fast=5
-      tickdeck strategy last create dip --param "enter=price < 60000" --param quantity=0.01 --param stop_loss=2%
+      tickdeck strategy last create dip --param symbol=BTCUSDT --param "enter=price < 60000" --param quantity=0.01
     """
     if bool(param) != (action in ("create", "update")):
         raise click.UsageError("give --param with create and update, and only there")
