@@ -16,6 +16,7 @@ from tickdeck.bootstrap import Run, SessionQueries, answer_from_tape, resume_run
 from tickdeck.domain.events import CommandReceived
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.runs import CoreStates
+from tickdeck.infrastructure.triggers import TriggerConfig
 
 WANTED = config("Busy", "ema-cross", seconds=8)
 _OF_PRICES = ("price", "unrealized_pnl")
@@ -154,3 +155,15 @@ def test_an_order_of_the_operator_is_executed_again_by_proof_and_resume(tmp_path
     prove(stopped.folder)
     orders = answer_from_tape(whole.folder, "history", {"strategy": "operator"})["orders"]
     assert [order["status"] for order in orders] == ["filled"]
+
+
+def test_a_run_whose_triggers_name_a_strategy_answers_from_its_tape(tmp_path: Path) -> None:
+    triggers = (
+        TriggerConfig(name="calm", when="price < 1", then="pause ema-cross"),
+        TriggerConfig(name="profit", when='pnl("ema-cross") < -100000', then="halt"),
+    )
+    run = start_run(msgspec.structs.replace(WANTED, triggers=triggers), tmp_path)
+    asked(run, stop_at=500)
+
+    for query in QUERIES:
+        assert answer_from_tape(run.folder, query, {})["query"] == query

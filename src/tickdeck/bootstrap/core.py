@@ -169,7 +169,8 @@ class Core:
             accounts=tuple(one.account_id for one in self.accounts) if len(self.accounts) > 1 else (),
             wishes=[wish.as_wish() for wish in config.triggers],
         )
-        self.triggers.check_wishes()
+        if strategies or not config.strategies:  # who only reads the tape has none, and they were checked at the start
+            self.triggers.check_wishes()
         engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers, *self.copies)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 

@@ -461,6 +461,21 @@ def test_unprotect_cancels_the_exit_and_keeps_the_position() -> None:
     assert core.risk.exposure.position(BTC) == 1
 
 
+def test_unprotect_says_that_a_position_has_no_stop() -> None:
+    core, puppet = entered("1")
+    order_id = core.orders[0].order_id
+    for arguments in ({"symbol": BTC}, {"order_id": order_id}, {"symbol": "ETHUSDT"}):
+        core.feed(CommandReceived(command="unprotect", arguments=arguments))
+    do(core, puppet, lambda s: s.unprotect(BTC))
+
+    assert [warning.to_dict()["message"] for warning in core.of("system.warning")] == [
+        f"unprotect: the position of {BTC} has no stop and no target",
+        f"unprotect: the position of order {order_id} has no stop and no target",
+        "unprotect: there is no position of ETHUSDT to protect",
+    ]
+    assert core.of("risk.limit_breached")[0].payload["detail"].endswith("has no stop and no target of this strategy")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -173,6 +173,25 @@ def test_health_says_what_is_in_the_way_of_trading(desk: Desk) -> None:
     assert (after["halted"], after["halted_by"], after["paused"]) == ("lunch", "operator", ["puppet"])
 
 
+def test_health_tells_the_end_of_a_run_from_a_fault() -> None:
+    ended, halted = Desk(), Desk()
+    halted.core.feed(CommandReceived(command="halt", reason="lunch"))
+    for desk in (ended, halted):
+        desk.core.stop()
+
+    assert ended.ask("health")["halted_by"] == halted.ask("health")["halted_by"] == "end"
+    assert ended.ask("health")["halted"] == "the run has come to its end"
+    assert halted.ask("health")["halted"] == "the run has come to its end; before, it was halted: lunch"
+
+
+def test_a_fault_stays_one_at_the_end_of_the_run(desk: Desk) -> None:
+    core = desk.do(buy("1"))
+    core.fill(core.orders[0], "100", "2")  # more than was ordered: execution raises
+    core.stop()
+
+    assert desk.ask("health")["halted_by"] == "fault"
+
+
 class Secretive(Puppet):
     """Has a secret."""
 

@@ -134,9 +134,19 @@ class Protections:
                 self._set_again(p, terms)
         if found:
             return None
+        if changes is None and self._holds(intent):
+            what = f"order {intent.order_id}" if intent.order_id else intent.symbol
+            whose = " of this strategy" if strategy_id else ""
+            return Breach("protection", f"the position of {what} has no stop and no target{whose}")
         if changes is None or intent.order_id:
             return _nothing(intent)
         return self._protect_position(strategy_id or OPERATOR, intent.symbol, changes)
+
+    def _holds(self, intent: ActionIntent) -> bool:
+        """Whether there is a position in the symbol of an intent, or in that of its order."""
+        order = self._exposure.orders.get(intent.order_id)
+        symbol = intent.symbol if order is None else order.symbol
+        return bool(symbol and self._exposure.position(symbol))
 
     def _protect_position(self, strategy_id: str, symbol: str, terms: ProtectionTerms) -> Breach | None:
         """Protect the position in ``symbol`` that no entry order of ours protects."""

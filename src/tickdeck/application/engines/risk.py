@@ -372,7 +372,7 @@ class RiskEngine:
 
     def _why_no_exit(self, symbol: str) -> str:
         """Why not even a reducing order of ours may be sent, in a symbol or in all."""
-        if self.gate.halted_by is HaltedBy.FAULT:
+        if self.gate.is_closed:
             return f"trading is halted: {self.gate.closed_because}"
         return self._why_closed(symbol) if symbol else ""
 
@@ -385,7 +385,7 @@ class RiskEngine:
 
     def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
         """Cancel the open orders of strategies in ``symbol``, and buy back what is not covered."""
-        if self.gate.halted_by is HaltedBy.FAULT:
+        if self.gate.is_closed:
             return
         self._bus.publish(SystemWarning(component=self.component, message=f"short_cover: {why}"))
         for order in self.exposure.open_orders(symbol):
@@ -434,7 +434,7 @@ class RiskEngine:
         self._bus.publish(NotificationAlert(text=f"trading is halted: {halted.reason}", severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
-        self.gate.close("the run has come to its end")
+        self.gate.close()
 
     # -- from the record -------------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from tickdeck.domain.events import (
     TradingResumed,
 )
 
-__all__ = ["SURROUNDINGS", "HaltedBy", "TradingGate"]
+__all__ = ["AT_THE_END", "SURROUNDINGS", "HaltedBy", "TradingGate"]
 
+AT_THE_END = "the run has come to its end"
 SURROUNDINGS = "surroundings"
 """The argument ``by`` of the commands ``halt`` and ``resume`` if the run itself sends them, because of a fault in its
 environment. Such a ``resume`` ends no other halt.
@@ -29,7 +30,8 @@ class HaltedBy(IntEnum):
     SURROUNDINGS = 1
     LIMIT = 2
     OPERATOR = 3
-    FAULT = 4  # or the end of the run: it cannot be resumed
+    FAULT = 4  # it cannot be resumed
+    END = 5  # the run is over: nothing was at fault, and it cannot be resumed either
 
 
 class TradingGate:
@@ -58,7 +60,7 @@ class TradingGate:
         """
         if outside and self.halted_by is not HaltedBy.SURROUNDINGS:
             return False  # somebody else halted meanwhile
-        if self.halted_by in (HaltedBy.NOBODY, HaltedBy.FAULT):
+        if self.halted_by is HaltedBy.NOBODY or self.is_closed:
             why = f"it stays halted: {self.closed_because}" if self.closed_because else "it is not halted"
             self._bus.publish(SystemWarning(component="risk", message=f"trading is not resumed, {why}"))
             return False
@@ -71,10 +73,16 @@ class TradingGate:
             self.closed_because = halted.reason
             self.halted_by = HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT
 
-    def close(self, reason: str) -> None:
-        """Close for good."""
-        self.closed_because = self.closed_because or reason
-        self.halted_by = HaltedBy.FAULT
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is halted for good."""
+        return self.halted_by >= HaltedBy.FAULT
+
+    def close(self) -> None:
+        """The run is over: close for good."""
+        self.closed_because = self.closed_because or AT_THE_END
+        if self.halted_by is not HaltedBy.FAULT:
+            self.halted_by = HaltedBy.END
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing."""
@@ -85,7 +93,7 @@ class TradingGate:
         elif isinstance(event, TradingResumed):
             self.closed_because, self.halted_by = "", HaltedBy.NOBODY
         elif isinstance(event, RunStopped):
-            self.close("the run has come to its end")
+            self.close()
 
     def _who_halted(self, halted: TradingHalted) -> HaltedBy:
         if not halted.resumable:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.application.engines.trading_gate import AT_THE_END, HaltedBy
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
 from tickdeck.domain.trading import Order, Protection, RoundTrip, cut
@@ -155,9 +156,9 @@ class RunQueries:
         engines, accounts = self._engines, self._engines.accounts
         open_orders = [order for one in accounts for order in one.execution.open_of()]
         halted = [one for one in accounts if one.risk.gate.closed_because]
-        reasons = (f"account {one.portfolio.account_id}: {one.risk.gate.closed_because}" for one in halted)
+        reasons = (f"account {one.portfolio.account_id}: {_why_halted(one)}" for one in halted)
         if len(accounts) == 1:
-            reasons = (one.risk.gate.closed_because for one in halted)
+            reasons = (_why_halted(one) for one in halted)
         return {
             "halted": "; ".join(reasons) or None,
             "halted_by": max(one.risk.gate.halted_by for one in halted).name.lower() if halted else None,
@@ -167,6 +168,13 @@ class RunQueries:
             "unknown_orders": [o.order_id for o in open_orders if o.status is OrderStatus.UNKNOWN],
             **self._health(),
         }
+
+
+def _why_halted(engines: AccountEngines) -> str:
+    gate = engines.risk.gate
+    if gate.halted_by is HaltedBy.END and gate.closed_because != AT_THE_END:
+        return f"{AT_THE_END}; before, it was halted: {gate.closed_because}"
+    return gate.closed_because
 
 
 def _held(engines: AccountEngines) -> Iterator[dict[str, Any]]:

@@ -149,7 +149,7 @@ def _print_pnl(answer: dict[str, Any]) -> None:
 
 def _print_health(answer: dict[str, Any]) -> None:
     lines: list[tuple[str, str]] = [("status", answer["status"])]
-    lines.append(("trading", f"halted by {answer['halted_by']}: {answer['halted']}" if answer["halted"] else "allowed"))
+    lines.append(("trading", _trading(answer["halted_by"], answer["halted"])))
     lines.append(("open orders", f"{answer['open_orders']:,}"))
     lines.append(("in doubt", ", ".join(answer["unknown_orders"]) or "none"))
     lines.append(("paused", ", ".join(answer["paused"]) or "none"))
@@ -161,6 +161,12 @@ def _print_health(answer: dict[str, Any]) -> None:
         lines.append(("tape", written))
     for name, value in lines:
         click.echo(f"{name:<15} {value}")
+
+
+def _trading(halted_by: str | None, why: str | None) -> str:
+    if halted_by is None:
+        return "allowed"
+    return f"over: {why}" if halted_by == "end" else f"halted by {halted_by}: {why}"
 
 
 _PRINT: dict[str, Callable[[dict[str, Any]], None]] = {
