@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from application_kit import BTC, D
 from copy_kit import Rig
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tickdeck.domain.events import CommandReceived, TradeExecutedEvent, TradeFailedEvent, TradeReservedEvent
@@ -240,17 +240,22 @@ def check(rig: Rig) -> None:
         assert {order.order_id for order in rig.open_orders(name)} <= open_copies
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.sampled_from(["fill", "part", "expire"]), min_size=1, max_size=6), st.data())
-def test_the_failures_of_one_follower_never_touch_another(kinds: list[str], data: st.DataObject) -> None:
-    """Carol's orders are the same, whatever happens to Bob."""
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from(["fill", "part", "expire", "wait"]), min_size=1, max_size=6),
+    st.lists(ANSWERS.filter(lambda kind: kind != "wait"), max_size=12),
+)
+@example(["fill", "fill", "part", "expire"], ["fill", "nothing", "nothing", "nothing"])
+@example(["fill", "wait", "part", "wait", "expire", "fill"], ["doubt", "reject", "nothing", "doubt", "expire"])
+def test_the_failures_of_one_follower_never_touch_another(kinds: list[str], bobs: list[str]) -> None:
+    """Carol's orders are the same, whatever happens to Bob. Time passes for both."""
     results = []
-    for bobs in (st.just("fill"), ANSWERS.filter(lambda kind: kind != "wait")):  # time passes for both
-        rig = Rig(BOB, {"follower": "carol", "size": {"multiple": "0.5"}})
+    for answers in ([], bobs):
+        rig, waiting = Rig(BOB, {"follower": "carol", "size": {"multiple": "0.5"}}), iter(answers)
         for kind in kinds:
             rig.tip("buy", "2")
             for order in rig.open_orders("bob"):
-                answer(rig, order, data.draw(bobs))
+                answer(rig, order, next(waiting, "fill"))
             for order in rig.open_orders("carol"):
                 answer(rig, order, kind)
         results.append(
