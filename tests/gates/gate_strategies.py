@@ -92,6 +92,24 @@ class Once(Strategy):
             self.buy(tick.symbol, self.quantity, limit=self.limit or None)
 
 
+class Guarded(Strategy):
+    """Buys once at market, with a stop and a target that the market does not reach soon, and leaves another order far
+    below."""
+
+    stop_loss: str = "8%"
+    take_profit: str = "8%"
+    quantity: Decimal = Decimal("0.01")
+
+    def on_start(self) -> None:
+        self._done = False
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        if not self._done:
+            self._done = True
+            self.buy(trade.symbol, self.quantity, None, self.stop_loss, self.take_profit or None)
+            self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+
+
 class Stubborn(Rests):
     """Orders again as soon as its order is cancelled."""
 

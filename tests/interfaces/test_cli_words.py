@@ -27,6 +27,13 @@ from tickdeck.domain.events import (
     OrderBookDeltaEvent,
     OrderCancelledEvent,
     OrderRejectedEvent,
+    OrderSubmittedEvent,
+    ProtectionDecidedEvent,
+    ProtectionEndedEvent,
+    ProtectionGuardedEvent,
+    ProtectionSetEvent,
+    ProtectionTerms,
+    ProtectionYieldedEvent,
     RawEvent,
     RiskLimitBreachedEvent,
     RunResumed,
@@ -116,6 +123,9 @@ def test_durations_are_shown_in_two_units(ns, text):
 
 
 INTENT = ActionIntent(action="order", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal("0.0100"), order_id="a")
+EXIT = ActionIntent(action="order", symbol="B", side=Side.SELL, quantity=Decimal(2), stop=Decimal(4), protects="p")
+TERMS = ProtectionTerms(stop_loss_percent=Decimal(5), take_profit=Decimal(62_000))
+PROTECTED = {"protection_id": "p", "symbol": "B", "strategy_id": "s"}
 CANCEL = ActionIntent(action="cancel", symbol="", order_id="abc")
 D = Decimal
 
@@ -192,6 +202,40 @@ CHECKED = "grade=a when=2024-08-08T00:00:00Z tags=x,y"
             "#a B sell 3 at market, 1 filled: by the strategy",
         ),
         (OrderRejectedEvent(order_id="a", symbol="B", reason="no money"), "#a B: no money"),
+        (
+            OrderSubmittedEvent(
+                order_id="a", symbol="B", side=Side.SELL, quantity=D(3), stop=D("61760.00"), limit=D("61846.420")
+            ),
+            "#a B sell 3 stop 61,760, target 61,846.42 gtc",
+        ),
+        (ProtectionSetEvent(side=Side.BUY, terms=TERMS, **PROTECTED), "B of s #p: stop 5%, target 62,000"),
+        (
+            ProtectionSetEvent(
+                side=Side.BUY, terms=ProtectionTerms(trailing=D(7)), quantity=D(2), price=D(9), **PROTECTED
+            ),
+            "B of s 2 @ 9: trailing 7",
+        ),
+        (
+            ProtectionDecidedEvent(intent=EXIT, reason="protect", **PROTECTED),
+            "B sell 2 stop 4: it waits at the venue",
+        ),
+        (ProtectionDecidedEvent(intent=CANCEL, reason="move", **PROTECTED), "B cancel #abc: another one replaces it"),
+        (ProtectionGuardedEvent(reason="no stops", **PROTECTED), "B: the run itself watches the price: no stops"),
+        (
+            ProtectionYieldedEvent(intent=INTENT, **PROTECTED),
+            "BTCUSDT buy 0.01 at market: it waits until the exit order has ended",
+        ),
+        (ProtectionEndedEvent(reason="closed", **PROTECTED), "B: the position is closed"),
+        (
+            StrategyDecisionEvent(
+                strategy_id="s",
+                intents=(
+                    ActionIntent(action="protect", symbol="B", protection=TERMS),
+                    ActionIntent(action="protect", order_id="abc"),
+                ),
+            ),
+            "s protect B: stop 5%, target 62,000, unprotect #abc",
+        ),
         (
             StateUpdated(owner="main", kind="portfolio", values={}, legs=(StateLeg(symbol="B", quantity=D("1.0")),)),
             "owner=main kind=portfolio legs=B 1",

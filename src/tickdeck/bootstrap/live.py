@@ -136,6 +136,7 @@ class LiveRun(Session):
                     one.bus,
                     one.execution,
                     one.portfolio.differences,
+                    one.risk.protections.book,
                     venue,
                     clock=clock,
                     cancel_at_end=config.orders_at_end == "cancel",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.engines import CoreBus, ExecutionEngine
+from tickdeck.application.engines.protection_book import ProtectionBook
+from tickdeck.bootstrap.left_protections import remarks_on_protection, rests
 from tickdeck.domain.accounts import Differences
 from tickdeck.domain.events import (
     CommandReceived,
@@ -40,6 +42,7 @@ class LiveTrading:
         kernel: CoreBus,
         execution: ExecutionEngine,
         differences: Differences,
+        protections: ProtectionBook,
         venue: ExchangeVenue,
         *,
         clock: LiveClock,
@@ -50,6 +53,7 @@ class LiveTrading:
     ) -> None:
         self.venue = venue
         self._kernel, self._execution, self._differences, self._clock = kernel, execution, differences, clock
+        self._protections = protections
         self.account_id = account_id
         self._account = {"account": account_id} if account_id else {}
         self._at = f"{venue.name}, account {account_id}" if account_id else venue.name
@@ -98,30 +102,30 @@ class LiveTrading:
         raise RunError(f"the private stream of {self._at} has ended; resume the run")
 
     async def wind_up(self, *, at_once: bool) -> bool:
-        """Send no more orders, cancel those that are open, and compare the balances. ``at_once``: a signal wants the
-        process to end. Returns whether every order has ended, with all its fills."""
+        """Send no more orders, cancel those that are open, and compare the balances. Stops and targets stay at the
+        venue; one that is being replaced is still sent. ``at_once``: a signal wants the process to end. Returns whether
+        every order has ended, with all its fills, and nothing is left to protect."""
         self.venue.closing = True
         patience = _AFTER_A_SIGNAL if at_once else self.venue.longest_doubt
         deadline = self._clock.monotonic_ns() + round(patience * 1e9)
-        while self._cancel_at_end and (orders := self._unsettled()) and self._clock.monotonic_ns() < deadline:
-            if any(order.is_open for order in orders):
-                try:
-                    self._kernel.publish(
-                        CommandReceived(
-                            command="cancel", arguments=self._account, reason="the run ends", source="control"
-                        )
-                    )
-                except TickdeckError:  # the tape cannot be written
-                    self._remarks.append(await self.venue.cancel_unrecorded(orders))
-                    return False
+        while (orders := self._to_settle()) and self._clock.monotonic_ns() < deadline:
+            try:
+                for order in orders:
+                    if order.is_open and not order.protects:
+                        self._cancel(order)
+            except TickdeckError:  # the tape cannot be written
+                unprotecting = [order for order in orders if not order.protects]
+                self._remarks.append(await self.venue.cancel_unrecorded(unprotecting))
+                self._remarks += remarks_on_protection(self._protections, self._execution.orders, self._at)
+                return False
             for _ in range(50):
                 await self._clock.sleep(0.02)
-                if not self._unsettled():
+                if not self._to_settle():
                     break
         left = self._unsettled()
-        if left:
-            names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in left[:5])
-            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        if unclear := [order for order in left if not rests(order, self._protections)]:
+            names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in unclear[:5])
+            more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
             self._remarks.append(f"not settled at {self._at} when the run ended: {names}{more}")
         try:
             async with asyncio.timeout(_COMPARE if at_once else 10 * _COMPARE):
@@ -133,7 +137,23 @@ class LiveTrading:
         for currency, difference in (self._differences.pending | self._differences.found).items():
             more = f"{difference.normalize():+f} {currency}"
             self._remarks.append(f"{self._at} has {more} more than the run's books")
-        return not left
+        unfinished = remarks_on_protection(self._protections, self._execution.orders, self._at)
+        self._remarks += unfinished
+        return not left and not unfinished
+
+    def _cancel(self, order: Order) -> None:
+        arguments = {"order_id": order.order_id, **self._account}
+        self._kernel.publish(
+            CommandReceived(command="cancel", arguments=arguments, reason="the run ends", source="control")
+        )
+
+    def _to_settle(self) -> list[Order]:
+        """The orders that the end of the run waits for: what it cancels, and exit orders that do not rest yet."""
+        return [
+            order
+            for order in self._unsettled()
+            if (self._cancel_at_end or order.protects) and not rests(order, self._protections)
+        ]
 
     def _unsettled(self) -> list[Order]:
         return [order for order in self._execution.orders.values() if order.is_open or order.missing]

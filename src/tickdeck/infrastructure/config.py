@@ -129,7 +129,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``live``: send the orders to that venue. ``account``: which of ``accounts`` trades; it may be omitted if only one
       is at the venue, or if every strategy names its own. An order that has waited longer than ``max_order_age`` since
       its decision is not sent. ``orders_at_end``: whether to ``cancel`` the open orders when the run ends, or to
-      ``leave`` them.
+      ``leave`` them; stops and targets of positions stay in any case.
       ``account_difference``: what follows if the venue's balance differs from ours and nothing explains it: ``adopt``
       the venue's figure, ``halt`` trading, or ``ask`` a person and go on.
     - ``duration``: seconds of the run's clock; ``None`` means to the end.

@@ -61,7 +61,7 @@ class ExchangeVenue:
     Fills may arrive several times: with an answer, on the private stream, by a query. The core counts each
     ``venue_trade_id`` once. If the exchange counts more than the fills that arrived, the rest is fetched.
 
-    While ``closing`` is true, no order is sent.
+    While ``closing`` is true, no order is sent, except one that protects a position.
     """
 
     simulated = False
@@ -273,7 +273,7 @@ class ExchangeVenue:
     # -- requests ---------------------------------------------------------------------------------------------------
 
     async def submit(self, order: OrderSubmittedEvent) -> None:
-        if self.closing:
+        if self.closing and not order.protects:
             self._reports.status(order, OrderStatus.REJECTED, "never sent: the run ends")
             return
         now = self._clock.time_ns()

@@ -10,7 +10,7 @@ import msgspec
 
 from tickdeck.application.bus import type_name
 from tickdeck.application.units import iso_time, span
-from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
+from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, ProtectionTerms, RawEvent, StateLeg
 from tickdeck.domain.values import plain
 from tickdeck.interfaces.cli.output import one_line
 
@@ -81,11 +81,70 @@ def _intent(intent: ActionIntent) -> str:
     if intent.action == "amend":
         quantity = f" to {plain(intent.quantity)}" if intent.quantity else ""
         return f"amend {_short(intent.order_id)}{quantity}" + (f" {_limit(intent.limit)}" if intent.limit else "")
-    return f"{intent.symbol} {intent.side} {plain(intent.quantity)} {_limit(intent.limit)}"
+    if intent.action == "protect":
+        what = intent.symbol or _short(intent.order_id)
+        return f"unprotect {what}" if intent.protection is None else f"protect {what}: {_terms(intent.protection)}"
+    text = f"{intent.symbol} {intent.side} {plain(intent.quantity)} {_price(intent.limit, intent.stop)}"
+    return text if intent.protection is None else f"{text}, {_terms(intent.protection)}"
 
 
 def _limit(limit: Decimal | None) -> str:
     return "at market" if limit is None else f"@ {plain(limit)}"
+
+
+def _price(limit: Decimal | None, stop: Decimal | None) -> str:
+    """The price of an order: its limit, or the stop and the target of an exit order."""
+    if stop is None:
+        return _limit(limit)
+    return f"stop {_amount(stop)}" + ("" if limit is None else f", target {_amount(limit)}")
+
+
+def _amount(price: Decimal) -> str:
+    return f"{Decimal(plain(price)):,f}"
+
+
+def _terms(terms: ProtectionTerms) -> str:
+    """The prices of a protection: ``stop 5%, target 62,000``."""
+    parts: list[str] = []
+    for word, name in (("stop", "stop_loss"), ("target", "take_profit"), ("trailing", "trailing")):
+        price, percent = getattr(terms, name), getattr(terms, f"{name}_percent")
+        if price is not None:
+            parts.append(f"{word} {_amount(price)}")
+        if percent is not None:
+            parts.append(f"{word} {plain(percent)}%")
+    return ", ".join(parts) or "nothing"
+
+
+def _protected(event: Any) -> str:
+    """What protects a position from now on."""
+    of = f" of {event.strategy_id}" if event.strategy_id else ""
+    held = f" {plain(event.quantity)} @ {plain(event.price)}" if event.quantity else f" {_short(event.protection_id)}"
+    return f"{event.symbol}{of}{held}: {_terms(event.terms)}"
+
+
+def _exit(event: Any) -> str:
+    """The order that is sent or cancelled for a protection, and why."""
+    intent = _intent(event.intent)
+    text = intent if event.intent.action == "order" else f"{event.symbol} {intent}"
+    return f"{text}: {_WHY_DECIDED.get(event.reason, event.reason)}"
+
+
+_WHY_DECIDED = {
+    "stop": "the stop was reached",
+    "target": "the target was reached",
+    "trailing": "the trailing stop was reached",
+    "protect": "it waits at the venue",
+    "move": "another one replaces it",
+    "yield": "it makes room for another order",
+    "rest": "the order before did not close everything",
+    "end": "nothing is left to protect",
+}
+_WHY_ENDED = {
+    "closed": "the position is closed",
+    "unfilled": "the entry was not filled",
+    "dust": "what is left is too little for an order",
+    "removed": "the protection was removed",
+}
 
 
 def _trade(event: Any) -> str:
@@ -125,8 +184,8 @@ def _decision(event: Any) -> str:
 
 
 def _submitted(event: Any) -> str:
-    order = f"{event.symbol} {event.side} {plain(event.quantity)} {_limit(event.limit)} {event.time_in_force}"
-    return f"{_short(event.order_id)} {order}"
+    order = f"{event.symbol} {event.side} {plain(event.quantity)} {_price(event.limit, event.stop)}"
+    return f"{_short(event.order_id)} {order} {event.time_in_force}"
 
 
 def _order(event: Any) -> str:
@@ -183,6 +242,11 @@ _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "risk.approved": lambda event: f"{event.strategy_id} {_intent(event.intent)}",
     "risk.limit_breached": lambda event: f"{event.strategy_id} {_intent(event.intent)}: {event.detail}",
     "order.submitted": _submitted,
+    "protection.set": _protected,
+    "protection.decided": _exit,
+    "protection.guarded": lambda event: f"{event.symbol}: the run itself watches the price: {event.reason}",
+    "protection.yielded": lambda event: f"{_intent(event.intent)}: it waits until the exit order has ended",
+    "protection.ended": lambda event: f"{event.symbol}: {_WHY_ENDED.get(event.reason, event.reason)}",
     "order.partially_filled": _fill,
     "order.filled": _fill,
     "venue.order_reported": _venue_order,
