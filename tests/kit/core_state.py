@@ -52,6 +52,7 @@ def _copies(engine: CopyEngine) -> dict[str, Any]:
         "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in engine.copies.items()},
         "orders": {order_id: copy.copy_id for order_id, copy in engine._orders.items()},
         "waiting": engine._waiting,
+        "exits": engine._exits,
         "seen": list(engine._seen),
         "leads": engine._leads,
         "holds": engine._holds,

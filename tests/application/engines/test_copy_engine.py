@@ -101,6 +101,113 @@ def test_own_exits_ignore_those_of_the_leader_and_may_protect_each_copy() -> Non
     assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "executed"]
 
 
+STOPS = [
+    {"stop_loss": "5%"},
+    {"take_profit": "5%"},
+    {"trailing": "5%"},
+    {"stop_loss": "5%", "take_profit": "5%"},
+]
+
+
+def test_a_copied_exit_is_not_hindered_by_the_stop_of_the_copy() -> None:
+    for stops in STOPS:
+        rig = Rig({**BOB, **stops})
+        rig.tip("buy", "2")
+        rig.fill(rig.open_orders()[0])
+        (stop,) = rig.open_orders()
+        assert (stop.quantity, rig.copier("bob")._free("BTC")) == (2, 0)
+
+        rig.tip("sell", "1")
+        assert rig.venue.cancels == [stop.order_id]
+        rig.report(stop, OrderStatus.CANCELLED)
+        exit_, stop = sorted(rig.open_orders(), key=lambda order: order.protects)
+        assert (exit_.quantity, exit_.protects) == (1, "")
+        assert (stop.quantity, bool(stop.protects)) == (1, True)  # of the rest
+        rig.fill(exit_)
+        assert rig.open_orders() == [stop]
+
+        assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "executed"] * 2
+        rig.tip("sell", "1")
+        rig.report(stop, OrderStatus.CANCELLED)
+        rig.fill(rig.open_orders()[0])
+        assert (rig.held("bob"), rig.open_orders(), rig.copier("bob")._exits) == (0, [], {})
+
+
+def test_a_copied_exit_that_the_venue_does_not_fill_is_ordered_again_although_the_stop_is_back() -> None:
+    rig = Rig({**BOB, "stop_loss": "5%"})
+    rig.tip("buy", "2")
+    rig.fill(rig.open_orders()[0])
+    rig.tip("sell", "2")
+    rig.report(rig.open_orders()[0], OrderStatus.CANCELLED)
+
+    rig.report(rig.open_orders()[0], OrderStatus.EXPIRED)
+    for order in rig.open_orders():
+        if order.protects:
+            rig.report(order, OrderStatus.CANCELLED)
+
+    (exit_,) = rig.open_orders()
+    rig.fill(exit_)
+    assert rig.held("bob") == 0
+    assert [kind for kind, _ in rig.outcomes("bob")][-3:] == ["failed", "reserved", "executed"]
+
+
+def test_what_the_target_closes_before_it_yields_is_not_sold_again() -> None:
+    rig = Rig({**BOB, "take_profit": "5%"})
+    for _ in range(2):
+        rig.tip("buy", "2")
+        rig.fill(rig.open_orders()[-1])
+    first, second = rig.open_orders()
+    rig.tip("sell", "2")
+
+    rig.fill(first, D("0.5"))
+    rig.report(first, OrderStatus.CANCELLED, D("0.5"))
+    rig.report(second, OrderStatus.CANCELLED)
+    exit_ = next(order for order in rig.open_orders() if not order.protects)
+    assert exit_.quantity == D("1.5")
+    rig.fill(exit_, D(1))
+    rig.report(exit_, OrderStatus.EXPIRED, D(1))
+    for order in rig.open_orders():
+        if order.protects:
+            rig.report(order, OrderStatus.CANCELLED)
+    (rest,) = (order for order in rig.open_orders() if not order.protects)
+    assert rest.quantity == D("0.5")
+    rig.fill(rest)
+
+    assert rig.held("bob") == 2
+
+
+def test_a_copied_exit_fails_if_the_stop_closes_everything_first() -> None:
+    rig = Rig({**BOB, "stop_loss": "5%"})
+    rig.tip("buy", "2")
+    rig.fill(rig.open_orders()[0])
+    (stop,) = rig.open_orders()
+    rig.tip("sell", "2")
+
+    rig.fill(stop)
+
+    assert (rig.held("bob"), rig.open_orders()) == (0, [])
+    kind, reason = rig.outcomes("bob")[-1]
+    assert (kind, "closed meanwhile" in reason) == ("failed", True)
+
+
+def test_a_copied_exit_whose_time_ends_before_the_stop_yields_ends_without_another_attempt() -> None:
+    rig = Rig({**BOB, "stop_loss": "5%"})
+    rig.tip("buy", "2")
+    rig.fill(rig.open_orders()[0])
+    (stop,) = rig.open_orders()
+    rig.tip("sell", "2")
+
+    rig.wait(11)
+    rig.report(stop, OrderStatus.CANCELLED)
+    for order in rig.open_orders():
+        if not order.protects:
+            rig.report(order, OrderStatus.EXPIRED)
+
+    assert all(copy.status.is_final for copy in rig.copier("bob").copies.values())
+    assert rig.copier("bob")._waiting == {}
+    assert all(order.protects for order in rig.open_orders())
+
+
 def test_an_exit_waits_for_the_copy_that_it_closes() -> None:
     rig = Rig(BOB)
     rig.tip("buy", "2")

@@ -95,6 +95,7 @@ class CopyEngine:
     ``trade.needs_reconciliation`` until the venue shows what became of it.
 
     A trade that closes a part of the leader's position waits until the copies before it in the same symbol are filled.
+    The stops and targets of the copies yield to it, so it may spend what they reserve.
     """
 
     component = "copy"
@@ -135,6 +136,7 @@ class CopyEngine:
         """The newest copies, by id."""
         self._orders: dict[str, CopySaga] = {}  # by the id of their orders
         self._waiting: dict[str, tuple[str, Money]] = {}  # reserved by trades whose order does not reserve it yet
+        self._exits: dict[str, tuple[str, Side, Money]] = {}  # what stops and targets of copies reserve, by order
         self._seen: dict[str, None] = {}  # trades of the leader
         self._leads: dict[str, Quantity] = {}  # the leader's position since the run began, by symbol
         self._holds: dict[str, Quantity] = {}  # what copies bought minus what they sold, by symbol
@@ -211,7 +213,7 @@ class CopyEngine:
             limit = worst_price(leader, rule, instrument)
             wanted = self._wanted(wish, limit, instrument)
             small = rule if wish.opens else msgspec.structs.replace(rule, min_notional=ZERO)
-            free = None if self._may_owe else self._free(self._pays_with(leader.side, instrument))
+            free = None if self._may_owe else self._spendable(leader.symbol, leader.side, instrument)
             quantity = tradable_quantity(wanted, leader, small, instrument, limit, free)
             self._reserve(
                 trade.create(
@@ -259,7 +261,7 @@ class CopyEngine:
         buys = trade.side is Side.BUY
         currency = self._pays_with(trade.side, instrument)
         amount = EXACT.multiply(trade.quantity, trade.limit) if buys else trade.quantity
-        free = self._free(currency)
+        free = self._spendable(trade.symbol, trade.side, instrument)
         if amount > free and not self._may_owe:
             raise DomainError(f"insufficient balance: {amount:f} {currency} needed, {free:f} free")
         trade.reserve(amount, currency)
@@ -313,7 +315,7 @@ class CopyEngine:
         instrument = self._instrument(before.symbol)
         quantity = copy.rest
         if before.side is Side.SELL and not self._may_owe:
-            quantity = min(quantity, max(self._free(instrument.base), ZERO))
+            quantity = min(quantity, max(self._spendable(before.symbol, before.side, instrument), ZERO))
         quantity = instrument.quantise_quantity(quantity)
         if instrument.violation(OrderType.LIMIT, quantity, before.limit or ZERO) is not None:
             return False
@@ -412,6 +414,10 @@ class CopyEngine:
         copy = self._orders.get(event.order_id)
         if isinstance(event, OrderSubmittedEvent):
             self._waiting.pop(event.order_id, None)  # from now on the order reserves it
+            if copy is not None:
+                copy.sent(event.quantity)
+            elif event.protects:
+                self._exits[event.order_id] = event.symbol, event.side, event.reserved
         elif isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             change = EXACT.multiply(event.quantity, Decimal(event.side.sign))
             if event.fee and event.fee_currency == self._instrument(event.symbol).base:
@@ -419,6 +425,11 @@ class CopyEngine:
             self._holds[event.symbol] = EXACT.add(self._holds.get(event.symbol, ZERO), change)
         elif isinstance(event, OrderCancelRequestedEvent) and copy is not None:
             copy.is_over = True
+        if event.order_id in self._exits:
+            symbol, side, _ = self._exits[event.order_id]
+            self._exits[event.order_id] = symbol, side, event.reserved
+            if event.status is not None and event.status.is_final:
+                del self._exits[event.order_id]
         if copy is None or copy.trade.order_id != event.order_id or copy.trade.status.is_final:
             return None
         return copy
@@ -452,6 +463,15 @@ class CopyEngine:
         """What no order and no trade of a copy reserves, of the follower's account."""
         reserved = sum((amount for of, amount in self._waiting.values() if of == currency), ZERO)
         return EXACT.subtract(self._portfolio.account.free(currency), reserved)
+
+    def _spendable(self, symbol: str, side: Side, instrument: Instrument) -> Money:
+        """What an order of a copy may spend: what is free, and what its own stops and targets on the same side reserve,
+        because they yield to it."""
+        free = self._free(self._pays_with(side, instrument))
+        for of, on, reserved in self._exits.values():
+            if (of, on) == (symbol, side):
+                free = EXACT.add(free, reserved)
+        return free
 
     def _pays_with(self, side: Side, instrument: Instrument) -> str:
         return instrument.quote if side is Side.BUY else instrument.base

@@ -59,6 +59,11 @@ class CopySaga:
         self.status = CopyStatus.ORDERED
         self._begin(trade)
 
+    def sent(self, quantity: Quantity) -> None:
+        """The order of the current attempt is sent. It is smaller than its trade if stops and targets closed a part of
+        the position meanwhile: that part is no longer wanted."""
+        self.wanted = EXACT.subtract(self.wanted, max(EXACT.subtract(self.trade.quantity, quantity), ZERO))
+
     def cancel(self) -> None:
         """Its time is over: its order is being cancelled."""
         self.is_over = True
