@@ -56,7 +56,7 @@ def test_a_run_whose_frames_are_damaged_is_not_backed_up(tmp_path: Path, meant_t
     meant_to_differ.add(run.folder)
     drive(run, 5)
     (segment,) = (run.folder / FOLDER).iterdir()
-    segment.write_bytes(segment.read_bytes()[:100] + bytes(100) + segment.read_bytes()[200:])
+    segment.write_bytes(segment.read_bytes()[:100] + b"\xff" * 100 + segment.read_bytes()[200:])
 
     with pytest.raises(TapeError, match="the segment is damaged"):
         backup_run(run.folder, tmp_path / "copy")

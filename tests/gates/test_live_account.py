@@ -292,8 +292,8 @@ def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_res
 def test_the_market_data_and_the_account_share_the_limits_of_their_address(tmp_path: Path) -> None:
     run = start_live_run(config("http://127.0.0.1:1", 1), tmp_path)
     try:
-        assert run._account is not None
-        assert run._feed.limits is run._account.exchange.limits
+        (account,) = run._live_accounts.values()
+        assert run._feed.limits is account.exchange.limits
     finally:
         run.close()
 
