@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from running import Running
 
+from tickdeck.application.results import TradeJournal
 from tickdeck.bootstrap import start_run, verify_run
+from tickdeck.domain.trading import RoundTrips, TripFill
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.control.messages import socket_path
@@ -117,6 +119,20 @@ def test_all_columns_are_shown_in_full_however_narrow_the_terminal_is(tickdeck, 
     assert orders
     assert all(order["order_id"] in table for order in orders)
     assert len(table.splitlines()) == len(orders) + 1
+
+
+def test_an_open_trade_that_is_partly_closed_shows_what_is_still_held(tickdeck, simulated: Path, monkeypatch) -> None:
+    trips = RoundTrips("BTCUSDT", currency="USDT")
+    trips.take(TripFill(ts=1, signed=Decimal("0.04"), price=Decimal(100), strategy_id="dip"))
+    trips.take(TripFill(ts=2, signed=Decimal("-0.021"), price=Decimal(110), strategy_id="dip"))
+    trip = trips.open(None)
+    monkeypatch.setattr(TradeJournal, "open", lambda *_: [trip])
+
+    shown = tickdeck("show", "last", "pnl", "--data", simulated).stdout
+    listed = tickdeck("trades", "last", "--data", simulated).stdout
+
+    assert "open: dip: long BTCUSDT, 0.019 of 0.04 entered at 100, " in shown
+    assert "long 0.019 of 0.04 BTCUSDT" in listed
 
 
 def test_rows_name_their_account_if_there_are_several(tickdeck, tmp_path: Path) -> None:

@@ -160,6 +160,17 @@ def test_the_pnl_has_the_figures_of_the_journal(desk: Desk) -> None:
     assert desk.ask("pnl")["equity"] == "100014"
 
 
+def test_an_open_trade_says_what_of_it_is_still_held(desk: Desk) -> None:
+    core = desk.do(buy("2"))
+    core.fill(core.orders[0], "100")
+    desk.do(sell("1"))
+    core.fill(core.orders[1], "110")
+
+    (trip,) = desk.ask("pnl")["open"]
+    (position,) = desk.ask("positions")["positions"]
+    assert (trip["quantity"], trip["held"], position["quantity"]) == ("2", "1", "1")
+
+
 def test_health_says_what_is_in_the_way_of_trading(desk: Desk) -> None:
     core = desk.do(buy("1", "90"), buy("1", "91"))
     core.report(core.orders[0], OrderStatus.UNKNOWN)

@@ -73,6 +73,7 @@ def test_all_trades_together_have_the_pnl_and_the_fees_of_the_fills(made, last):
     taken = [values for ts, values in enumerate(made) if values[0] or _held(made[:ts])]  # a fee alone needs a position
     cash = -sum((signed * price for signed, price, _ in taken), D(0))
     paid = sum((fee for *_, fee in taken), D(0))
+    assert sum((trip.held * trip.side.sign for trip in trades), D(0)) == _held(made)
     assert abs(sum((trip.fees for trip in trades), D(0)) - paid) < D("1E-15")
     assert abs(sum((trip.pnl for trip in trades), D(0)) - (cash + _held(made) * last - paid)) < D("1E-12")
 

@@ -244,6 +244,7 @@ def _trip(trip: RoundTrip) -> dict[str, Any]:
         symbol=trip.symbol,
         side="long" if trip.side.sign > 0 else "short",
         quantity=trip.quantity,
+        held=trip.held,
         entry_price=trip.entry_price,
         entry_ts=trip.entry_ts,
         fees=trip.fees,

@@ -34,11 +34,11 @@ class TripFill(msgspec.Struct, frozen=True, kw_only=True):
 class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
     """One trade in ``symbol``: from a fill that opened a position to the fill that closed or reversed it.
 
-    ``side`` is the entry's side, ``quantity`` everything entered (base); the prices are averages over the fills. All
-    amounts are in ``currency``, the quote currency. ``exit_ts`` (ns UTC) is ``None`` while the trade is open. Then
-    ``exit_price`` covers what was closed so far (``None`` if nothing), and ``pnl`` values the rest at the last price.
-    ``pnl`` is after ``fees``. ``other_fees`` are fees in third currencies, which are in neither. ``volume`` is
-    price x quantity of entry and exit.
+    ``side`` is the entry's side, ``quantity`` everything entered (base), ``held`` what of it is not closed (0 when
+    the trade has ended); the prices are averages over the fills. All amounts are in ``currency``, the quote currency.
+    ``exit_ts`` (ns UTC) is ``None`` while the trade is open. Then ``exit_price`` covers what was closed so far
+    (``None`` if nothing), and ``pnl`` values the rest at the last price. ``pnl`` is after ``fees``. ``other_fees`` are
+    fees in third currencies, which are in neither. ``volume`` is price x quantity of entry and exit.
 
     ``strategy_id``, ``entry_reason`` and ``exit_reason`` are those of the orders that opened and closed the position.
     ``entry_orders`` and ``exit_orders`` are all orders of each side, oldest first. ``entry_event`` and ``exit_event``
@@ -53,6 +53,7 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
     entry_ts: int
     exit_ts: int | None
     quantity: Quantity
+    held: Quantity = ZERO
     entry_price: Price
     exit_price: Price | None
     volume: Money
@@ -151,6 +152,7 @@ class RoundTrips:
             entry_ts=self._first.ts,
             exit_ts=exit_ts,
             quantity=self._entered,
+            held=rest,
             entry_price=cut(entry_price),
             exit_price=cut(self._left_for / self._left) if self._left else None,
             volume=cut(self._entered_for + self._left_for),

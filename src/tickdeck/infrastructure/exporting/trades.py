@@ -38,6 +38,7 @@ def trade_row(trip: RoundTrip) -> dict[str, Any]:
         "symbol": trip.symbol,
         "side": "long" if trip.side is Side.BUY else "short",
         "quantity": _text(trip.quantity),
+        "held": _text(trip.held),
         "entry_price": _text(trip.entry_price),
         "exit_price": _text(trip.exit_price),
         "currency": trip.currency,

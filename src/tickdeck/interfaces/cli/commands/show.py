@@ -143,7 +143,9 @@ def _print_pnl(answer: dict[str, Any]) -> None:
     ]
     _table((answer["by"], ">trades", ">won after fees", ">volume", ">fees", ">pnl"), rows, "no trade was closed")
     for trip in answer["open"]:
-        what = f"{trip['side']} {trip['symbol']}, {trip['quantity']} entered at {_short(trip['entry_price'])}"
+        held, entered = _short(trip["held"]), _short(trip["quantity"])
+        amount = held if held == entered else f"{held} of {entered}"
+        what = f"{trip['side']} {trip['symbol']}, {amount} entered at {_short(trip['entry_price'])}"
         click.echo(f"open: {trip['strategy_id'] or 'no strategy'}: {what}, {_money(trip['pnl'], trip['currency'])}")
 
 

@@ -85,7 +85,7 @@ def _print(trips: Sequence[RoundTrip]) -> None:
         table.add_row(
             f"{day(trip.entry_ts)} {clock_time(trip.entry_ts)[:8]}",
             "open" if trip.exit_ts is None else span(trip.exit_ts - trip.entry_ts),
-            f"{side} {_short(trip.quantity)} {trip.symbol}",
+            f"{side} {_amount(trip)} {trip.symbol}",
             _short(trip.entry_price),
             "-" if trip.exit_price is None else _short(trip.exit_price),
             f"{trip.pnl:+,.4f} {trip.currency}",
@@ -127,6 +127,12 @@ def _print_statistics(by: str, figures: Sequence[TradeStatistics], as_json: bool
             f"{line.expectancy:+,.4f}",
         )
     console().print(table)
+
+
+def _amount(trip: RoundTrip) -> str:
+    """What was entered; of a trade that is partly closed also what is still held."""
+    entered = _short(trip.quantity)
+    return entered if trip.held in (0, trip.quantity) else f"{_short(trip.held)} of {entered}"
 
 
 def _short(value: Decimal) -> str:
