@@ -13,6 +13,7 @@ from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
     OrderSubmittedEvent,
+    RiskLimitBreachedEvent,
     StrategyDecisionEvent,
     SystemWarning,
 )
@@ -351,3 +352,11 @@ def test_a_name_is_taken_once() -> None:
     assert command(core, "create", enter="price > 1", quantity="1") == [
         "strategy-create: there is a strategy 'dip' already; update or delete it"
     ]
+
+
+def test_rules_whose_stop_is_above_the_market_buy_nothing() -> None:
+    core = run(Rules(enter="price > 1", quantity="1", stop_loss="700"), trade("100"), trade("101"))
+
+    assert core.orders == []
+    refused = [event.limit for event in core.tape.events if isinstance(event, RiskLimitBreachedEvent)]
+    assert refused[0] == "protection"

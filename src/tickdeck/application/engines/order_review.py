@@ -12,7 +12,7 @@ from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
 from tickdeck.domain.accounts import Account
-from tickdeck.domain.events import ActionIntent
+from tickdeck.domain.events import ActionIntent, ProtectionTerms
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
     Breach,
@@ -24,7 +24,7 @@ from tickdeck.domain.risk import (
     check_order,
     only_reduces,
 )
-from tickdeck.domain.trading import EXACT, reservation
+from tickdeck.domain.trading import EXACT, reservation, why_terms_fail
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side, plain
 
 __all__ = ["OrderReview"]
@@ -46,7 +46,8 @@ class Cover(Protocol):
 
 class OrderReview:
     """Judges orders, amends and cancels by ``limits``, the positions and open orders in ``exposure``, and the halts of
-    ``gate``. ``rate``, ``typical`` and ``cover`` are ``None`` if they limit nothing.
+    ``gate``. ``rate``, ``typical`` and ``cover`` are ``None`` if they limit nothing. ``terms_of(order_id)``: the stop
+    and the target of an entry order.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class OrderReview:
         typical: TypicalOrder | None,
         cover: Cover | None,
         account: Account,
+        terms_of: Callable[[str], ProtectionTerms | None],
     ) -> None:
         self._limits = limits
         self._exposure = exposure
@@ -77,6 +79,7 @@ class OrderReview:
         self._typical = typical
         self._cover = cover
         self._account = account
+        self._terms_of = terms_of
 
     def review(
         self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None
@@ -168,6 +171,10 @@ class OrderReview:
             working=working,
             **self._others(intent.symbol, instead_of),
         )
+        if breach is None and not reduces:
+            terms = intent.protection if instead_of is None else self._terms_of(intent.order_id)
+            if terms is not None and (why := why_terms_fail(terms, side, intent.limit, self._price(intent.symbol))):
+                breach = Breach("protection", why)
         if breach is None and self._typical is not None and not reduces:
             breach = self._typical.judge(strategy_id, intent.symbol, intent.quantity)
         if breach is None and self._cover is not None and not reduces:

@@ -31,7 +31,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import Breach, CountedOrder, Exposure
-from tickdeck.domain.trading import ExitPlan, Protection, merged_terms, terms_from_text, why_terms_fail
+from tickdeck.domain.trading import ExitPlan, Protection, cut, merged_terms, terms_from_text, why_terms_fail
 from tickdeck.domain.values import ZERO, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["ALL_STOP_ORDERS", "Protections", "StopOrders"]
@@ -128,7 +128,7 @@ class Protections:
         elif found:
             wanted = [(p, merged_terms(p.terms, changes)) for p in found]
             for p, terms in wanted:
-                if why := why_terms_fail(terms, p.side):
+                if why := self._why_misplaced(p, terms):
                     return Breach("protection", why)
             for p, terms in wanted:
                 self._set_again(p, terms)
@@ -141,6 +141,24 @@ class Protections:
         if changes is None or intent.order_id:
             return _nothing(intent)
         return self._protect_position(strategy_id or OPERATOR, intent.symbol, changes)
+
+    def _why_misplaced(self, p: Protection, terms: ProtectionTerms) -> str:
+        """Why a running position, or one whose entry is open, cannot have these terms."""
+        entry, price = self._exposure.orders.get(p.protection_id), self._price(p.symbol)
+        if p.entry_open and entry is not None:
+            return why_terms_fail(terms, p.side, entry.limit, price)
+        if (why := why_terms_fail(terms, p.side)) or price is None:
+            return why
+        reached, where = p.reached_at_once(terms, price)
+        if not reached or where is None:
+            return ""
+        name = "trailing stop" if reached == "trailing" else reached
+        return f"its {name} would be {plain(cut(where))}, which the last price, {plain(price)}, has passed"
+
+    def terms_of(self, order_id: str) -> ProtectionTerms | None:
+        """Those of what an entry order fills."""
+        p = self.book.protections.get(order_id)
+        return p.terms if p is not None else None
 
     def _holds(self, intent: ActionIntent) -> bool:
         """Whether there is a position in the symbol of an intent, or in that of its order."""
@@ -155,7 +173,7 @@ class Protections:
         if not held or price is None:
             return _nothing(ActionIntent(action="protect", symbol=symbol))
         side = Side.BUY if held > 0 else Side.SELL
-        if why := why_terms_fail(terms, side):
+        if why := why_terms_fail(terms, side, last=price):
             return Breach("protection", why)
         self._set(self._new_order_id(), symbol, strategy_id, side, terms, abs(held), price)
         return None

@@ -196,6 +196,7 @@ class RiskEngine:
             typical=self.typical,
             cover=MarginCheck(margin, portfolio, self.exposure, price, instrument) if margin else self._cover,
             account=portfolio.account,
+            terms_of=lambda order_id: self.protections.terms_of(order_id),
         )
         self.protections = Protections(
             bus,

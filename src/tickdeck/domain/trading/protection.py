@@ -184,6 +184,15 @@ class Protection:
         target = self.target()
         return "target" if target is not None and sign * (best - target) >= 0 else ""
 
+    def reached_at_once(self, terms: ProtectionTerms, price: Price) -> tuple[str, Price | None]:
+        """What of other ``terms`` is passed at ``price`` (quote), as in ``reached``, and where it would be (quote)."""
+        before, self.terms = self.terms, terms
+        try:
+            reached = self.reached(price, price) if self.held else ""
+            return reached, self.target() if reached == "target" else self.stop()[0]
+        finally:
+            self.terms = before
+
     def is_served_by(self, plan: ExitPlan) -> bool:
         """Whether the exit order at the venue does what ``plan`` wants. A trailing stop may lag by a tenth of its
         distance."""

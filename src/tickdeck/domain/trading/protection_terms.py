@@ -85,18 +85,24 @@ def merged_terms(terms: ProtectionTerms, changes: ProtectionTerms) -> Protection
     return msgspec.structs.replace(terms, **new)
 
 
-def why_terms_fail(terms: ProtectionTerms, side: Side, limit: Price | None = None) -> str:
+def why_terms_fail(terms: ProtectionTerms, side: Side, limit: Price | None = None, last: Price | None = None) -> str:
     """Why a position that an order of ``side`` opens cannot be closed at these terms; empty if it can. ``limit`` is the
-    limit of that order."""
+    limit of that order, ``last`` the last price (quote). The order fills at its limit or better, so its stop must be
+    beyond both, and its target beyond the limit, or beyond the last price if there is no limit."""
     stop, target = terms.stop_loss, terms.take_profit
     long = side is Side.BUY
     if stop is not None and target is not None and (stop >= target if long else stop <= target):
         where = "below" if long else "above"
         return f"stop_loss is {plain(stop)} and take_profit {plain(target)}; the stop must be {where} the target"
-    for name, price, above in (("stop_loss", stop, not long), ("take_profit", target, long)):
-        if limit is not None and price is not None and (price <= limit if above else price >= limit):
-            where = "above" if above else "below"
-            return f"{name} is {plain(price)}; it must be {where} the limit of the order, {plain(limit)}"
+    at_limit, at_last = ("the limit of the order", limit), ("the last price", last)
+    for name, price, above, references in (
+        ("stop_loss", stop, not long, (at_limit, at_last)),
+        ("take_profit", target, long, (at_last if limit is None else at_limit,)),
+    ):
+        for what, reference in references:
+            if reference is not None and price is not None and (price <= reference if above else price >= reference):
+                where = "above" if above else "below"
+                return f"{name} is {plain(price)}; it must be {where} {what}, {plain(reference)}"
     falls = (("stop_loss", terms.stop_loss_percent), ("trailing", terms.trailing_percent))
     for name, percent in falls if long else (("take_profit", terms.take_profit_percent),):
         if percent is not None and percent >= 100:
