@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from many_examples import SEEDS
 
@@ -150,3 +151,28 @@ def test_each_difference_from_the_exchange_is_found(ledger: Ledger, changes: dic
     found = list(ledger.differences_at_rest(truth(**changes)))
 
     assert any(difference.startswith(what) for difference in found), found
+
+
+@pytest.mark.parametrize(
+    ("stop", "target", "differences"),
+    [
+        ({"status": "EXPIRED", "filled": "0"}, {}, []),
+        ({}, {"status": "EXPIRED", "filled": "0"}, []),
+        (
+            {"status": "EXPIRED", "filled": "0"},
+            {"status": "CANCELED", "filled": "0"},
+            ["order a is filled, at the exchange CANCELED", "order a has 1 filled, at the exchange 0"],
+        ),
+        ({}, {}, ["order a has 1 filled, at the exchange 2"]),
+    ],
+)
+def test_a_stop_and_a_target_at_the_exchange_are_one_order_of_the_tape(
+    tmp_path: Path, stop: dict[str, Any], target: dict[str, Any], differences: list[str]
+) -> None:
+    submitted, *rest = events()
+    with SqliteTape(tmp_path / "tape.db") as tape:
+        for event in (msgspec.structs.replace(submitted, stop=Decimal(9)), *rest):
+            tape.append([event])
+    pair = [THERE | {"client_id": "as"} | stop, THERE | {"client_id": "at"} | target]
+
+    assert list(Ledger(tmp_path).differences_at_rest(truth(orders=pair))) == differences
