@@ -107,6 +107,8 @@ def test_an_order_of_the_operator_is_sent_once_although_the_run_is_killed(runnin
         (("strategy", "last", "update", "a"), "give --param with create and update"),
         (("strategy", "last", "pause", "a", "--param", "x=1"), "give --param with create and update"),
         (("strategy", "last", "update", "a", "--param", "x"), "give NAME=VALUE"),
+        (("strategy", "last", "create", "a", "--param", "account=bob"), "give --account with create"),
+        (("strategy", "last", "pause", "a", "--account", "bob"), "--account applies to create"),
         (("halt", "nowhere"), "there is no run 'nowhere'"),
     ],
 )
@@ -161,4 +163,33 @@ def test_a_strategy_without_code_joins_a_run_from_a_second_terminal(running: Run
     orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
     bought = next(order for order in orders if order.strategy_id == "dip")
     assert (bought.side, bought.quantity) == ("buy", Decimal("0.01"))
+    assert verify_run(folder)[0].identical
+
+
+SEVERAL = """
+[accounts.alice]
+exchange = "paper"
+[accounts.bob]
+exchange = "paper"
+[[strategies]]
+spec = "market-maker"
+account = "alice"
+"""
+
+
+def test_a_strategy_that_joins_a_run_with_several_accounts_names_one(tmp_path: Path) -> None:
+    (tmp_path / "several.toml").write_text(SEVERAL, "utf-8")
+    parameters = ("--param", "enter=price > 1", "--param", "quantity=0.01")
+    running = Running(tmp_path, "--config", str(tmp_path / "several.toml"))
+    try:
+        unclear = tickdeck("strategy", "last", "create", "dip", *parameters, data=tmp_path)
+        created = tickdeck("strategy", "last", "create", "dip", *parameters, "--account", "bob", data=tmp_path)
+    finally:
+        running.end(signal.SIGINT)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+
+    assert (unclear.returncode, "give account = one of alice, bob" in unclear.stderr) == (1, True)
+    assert created.returncode == 0, created.stderr
+    orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
+    assert {order.account_id for order in orders if order.strategy_id == "dip"} == {"bob"}
     assert verify_run(folder)[0].identical

@@ -69,7 +69,7 @@ _account = click.option(
 
 
 def account_options(command: F) -> F:
-    """``control_options``, and the account, which no command about a strategy has."""
+    """``control_options``, and the account that a command is for."""
     return control_options(_account(command))
 
 
@@ -369,6 +369,14 @@ def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_
 
 @click.command()
 @control_options
+@click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep_account,
+    help="With create: the account to trade with, if the run has several.",
+)
 @click.argument("action", type=click.Choice(("create", "pause", "activate", "update", "delete")))
 @click.argument("strategy_id", metavar="STRATEGY_ID")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="With create and update: a parameter. Repeatable.")
@@ -395,12 +403,16 @@ def strategy(
     """
     if bool(param) != (action in ("create", "update")):
         raise click.UsageError("give --param with create and update, and only there")
+    if _one_account() and action != "create":
+        raise click.UsageError(f"--account applies to create; {strategy_id} keeps its account")
     parameters = dict(_parameter(text) for text in param)
     return send(data, run, f"strategy-{action}", reason, command_id, as_json, strategy_id=strategy_id, **parameters)
 
 
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
+    if name == "account":
+        raise click.UsageError("--param account: no strategy has it; give --account with create")
     if not name or not equals or name == "strategy_id":
         raise click.UsageError(f"--param {text!r}: give NAME=VALUE")
     return name, value
