@@ -184,6 +184,9 @@ def test_a_strategy_that_joins_a_run_with_several_accounts_names_one(tmp_path: P
     try:
         unclear = tickdeck("strategy", "last", "create", "dip", *parameters, data=tmp_path)
         created = tickdeck("strategy", "last", "create", "dip", *parameters, "--account", "bob", data=tmp_path)
+        watch = ("--when", "price(BTCUSDT) > 1", "--then", "halt")
+        tickdeck("trigger", "last", "create", "low", *watch, "--account", "bob", data=tmp_path)
+        listed = tickdeck("trigger", "last", "list", data=tmp_path)
     finally:
         running.end(signal.SIGINT)
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
@@ -192,4 +195,5 @@ def test_a_strategy_that_joins_a_run_with_several_accounts_names_one(tmp_path: P
     assert created.returncode == 0, created.stderr
     orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
     assert {order.account_id for order in orders if order.strategy_id == "dip"} == {"bob"}
+    assert "then halt of account bob" in " ".join(listed.stdout.split())
     assert verify_run(folder)[0].identical

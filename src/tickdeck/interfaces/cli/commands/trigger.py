@@ -116,9 +116,10 @@ def _print(triggers: list[Trigger]) -> None:
     for trigger in triggers:
         settings = trigger.settings
         assert settings is not None
+        about = f" of account {settings.account}" if settings.account else ""
         how = [] if settings.once else [f"each time{f', not within {span(settings.every)}' if settings.every else ''}"]
         if settings.expires:
             how.append(f"until {iso_time(settings.expires)[:19]}Z")
-        text = f"when {settings.when} then {settings.then}" + (f" ({'; '.join(how)})" if how else "")
+        text = f"when {settings.when} then {settings.then}{about}" + (f" ({'; '.join(how)})" if how else "")
         table.add_row(Text(trigger.trigger_id), trigger.status.value, str(trigger.fired), Text(text))
     console().print(table)
