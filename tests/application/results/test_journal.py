@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from application_kit import BTC
+from hypothesis import given
+from hypothesis import strategies as st
 from risk_kit import buy, command, core_of, do, sell
 
 from tickdeck.application.bus import InMemoryEventBus
@@ -121,6 +123,68 @@ def test_coins_held_at_the_start_are_an_entry_without_an_order() -> None:
     [trade] = journal_of(held, filled("b", Side.SELL, 110, quantity=2)).closed
 
     assert (trade.entry_reason, trade.entry_orders, trade.pnl) == ("held at the start", (), D(20))
+
+
+def holding(quantity: object, price: object) -> PositionOpenedEvent:
+    amount, each = D(str(quantity)), D(str(price))
+    return PositionOpenedEvent(
+        symbol="BTCUSDT", quantity=amount, cost=amount * each, average_price=each, currency="USDT", ts=1, ts_ingress=1
+    )
+
+
+def test_a_strategy_has_trades_of_its_own_beside_coins_held_at_the_start() -> None:
+    journal = journal_of(
+        holding(2, 50),
+        filled("a", Side.BUY, 100, ts=2),
+        filled("b", Side.SELL, 110, ts=3),
+        filled("c", Side.BUY, 100, ts=4, quantity=3),
+    )
+
+    [trade] = journal.closed
+    assert (trade.strategy_id, trade.quantity, trade.pnl) == ("s", D(1), D(10))
+    assert [(t.strategy_id, t.held, t.entry_reason) for t in journal.open()] == [
+        ("", D(2), "held at the start"),
+        ("s", D(3), ""),
+    ]
+
+
+def test_a_sale_beyond_what_was_bought_sells_what_was_held_and_then_opens_a_short_with_its_share_of_the_fees() -> None:
+    journal = journal_of(
+        holding(2, 50),
+        filled("a", Side.BUY, 100, ts=2),
+        filled("b", Side.SELL, 110, ts=3, quantity=4, fee=D("0.4"), fee_currency="USDT"),
+    )
+
+    assert [(t.strategy_id, t.quantity, t.pnl, t.fees) for t in journal.closed] == [
+        ("s", D(1), D("9.9"), D("0.1")),
+        ("", D(2), D("119.8"), D("0.2")),
+    ]
+    [short] = journal.open()
+    assert (short.side, short.held, short.fees) == (Side.SELL, D(1), D("0.1"))
+
+
+amounts = st.decimals("0.001", "5", places=3)
+prices = st.decimals("1", "200", places=2)
+moves = st.lists(st.tuples(st.sampled_from(Side), amounts, prices, st.decimals("0", "1", places=3)), max_size=20)
+
+
+@given(st.decimals("-5", "5", places=3).filter(bool), prices, moves, prices)
+def test_with_coins_held_all_trades_together_have_the_pnl_and_the_quantity_of_the_fills(held, cost, made, last) -> None:
+    fills = [
+        filled(f"{n}", side, price, ts=n + 2, quantity=amount, fee=fee, fee_currency="USDT")
+        for n, (side, amount, price, fee) in enumerate(made)
+    ]
+    journal = journal_of(holding(held, cost), *fills)
+
+    trades = [*journal.closed, *journal.open(lambda _: last)]
+    signed = [(side.sign * amount, price) for side, amount, price, _ in made]
+    quantity = held + sum((each for each, _ in signed), D(0))
+    earned = quantity * last - held * cost - sum((each * price for each, price in signed), D(0))
+    paid = sum((fee for *_, fee in made), D(0))
+    assert sum((trip.held * trip.side.sign for trip in trades), D(0)) == quantity
+    assert abs(sum((trip.fees for trip in trades), D(0)) - paid) < D("1E-15")
+    assert abs(sum((trip.pnl for trip in trades), D(0)) - (earned - paid)) < D("1E-12")
+    assert sum(not trip.strategy_id for trip in trades) == 1
 
 
 def test_a_journal_that_follows_a_bus_equals_one_made_from_its_events() -> None:

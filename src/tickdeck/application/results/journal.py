@@ -21,7 +21,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT, RoundTrip, RoundTrips, TripFill, cut
-from tickdeck.domain.values import ZERO, Money, Price
+from tickdeck.domain.values import ZERO, Money, Price, Quantity
 
 __all__ = ["JOURNAL_EVENTS", "STATISTICS_BY", "TradeJournal", "TradeStatistics", "trade_statistics"]
 
@@ -40,12 +40,16 @@ _REASONS = 10_000  # orders whose reason is remembered: the newest
 _RISK = "risk"  # whose orders are those of the commands `flatten` and `close`
 
 
+_Moves = OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent | PositionLiquidatedEvent
+
+
 class TradeJournal:
     """Keeps the round trips of all accounts and symbols. The same events give the same journal, whether it follows a
     bus or reads a tape.
 
     ``instrument(symbol)`` gives the currencies of a symbol. A fee in base currency counts at the price of its fill; a
-    fee in a third currency is in ``other_fees``. ``on_closed(trip)`` is called when a round trip ends.
+    fee in a third currency is in ``other_fees``. Coins that were held at the start are a round trip of their own, which
+    a fill reduces only when it closes more than was traded since. ``on_closed(trip)`` is called when a round trip ends.
     """
 
     def __init__(
@@ -53,7 +57,8 @@ class TradeJournal:
     ) -> None:
         self._instrument = instrument
         self._on_closed = on_closed
-        self._trips: dict[tuple[str, str], RoundTrips] = {}
+        self._trips: dict[tuple[str, str], RoundTrips] = {}  # by account and symbol
+        self._held: dict[tuple[str, str], RoundTrips] = {}  # the same of what no order bought
         self._reasons: dict[str, str] = {}  # by order id
         self._exits: dict[str, ProtectionDecidedEvent] = {}  # orders that protect a position, by their id
         self._commands: dict[str, str] = {}  # why the operator last closed positions, by symbol; "": of all symbols
@@ -82,7 +87,7 @@ class TradeJournal:
 
     def open(self, price: Callable[[str], Price | None] = lambda symbol: None) -> list[RoundTrip]:
         """The open round trips, valued at ``price(symbol)``, or at cost without one; in order of their entry."""
-        trips = (trips.open(price(trips.symbol)) for trips in self._trips.values())
+        trips = (trips.open(price(trips.symbol)) for trips in (*self._held.values(), *self._trips.values()))
         return sorted((trip for trip in trips if trip is not None), key=lambda trip: trip.entry_ts)
 
     def _on_decision(self, decision: StrategyDecisionEvent) -> None:
@@ -108,8 +113,8 @@ class TradeJournal:
 
     def _on_holding(self, opened: PositionOpenedEvent) -> None:
         """Coins that the account had at the start, at their first price."""
-        self._take(
-            opened,
+        self._end(
+            self._trips_of(self._held, opened),
             TripFill(
                 ts=opened.ts_ingress,
                 signed=opened.quantity,
@@ -168,24 +173,45 @@ class TradeJournal:
             return self._commands.get(fill.symbol) or self._commands.get("", "")
         return self._reasons.get(fill.order_id, "")
 
-    def _take(
-        self,
-        event: OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent | PositionLiquidatedEvent,
-        fill: TripFill,
-    ) -> None:
+    def _take(self, event: _Moves, fill: TripFill) -> None:
+        """Book a fill: it first closes what was traded, then what was held at the start, and opens with the rest."""
+        trips, held = self._trips_of(self._trips, event), self._held.get((event.account_id, event.symbol))
+        beyond = ZERO if held is None else _beyond(fill.signed, trips.net, held.net)
+        if held is None or not beyond:
+            self._end(trips, fill)
+        elif beyond == abs(fill.signed):
+            self._end(held, fill)
+        else:
+            of_held, rest = fill.split(beyond)
+            self._end(trips, rest)
+            self._end(held, of_held)
+
+    def _trips_of(self, among: dict[tuple[str, str], RoundTrips], event: _Moves) -> RoundTrips:
         key = event.account_id, event.symbol
-        trips = self._trips.get(key)
+        trips = among.get(key)
         if trips is None:
-            trips = self._trips[key] = RoundTrips(
+            trips = among[key] = RoundTrips(
                 event.symbol,
                 currency=self._instrument(event.symbol).quote,
                 account_id=event.account_id,
                 user_id=event.user_id,
             )
+        return trips
+
+    def _end(self, trips: RoundTrips, fill: TripFill) -> None:
+        """Book a fill, and list the round trip that it ends."""
         ended = trips.take(fill)
         if ended is not None:
             self.closed.append(ended)
             self._on_closed(ended)
+
+
+def _beyond(signed: Quantity, traded: Quantity, held: Quantity) -> Quantity:
+    """How much of a fill (base) closes what was ``held``: what is left of it when everything ``traded`` is closed."""
+    if signed * held >= 0:
+        return ZERO
+    closing = min(abs(signed), abs(traded)) if signed * traded < 0 else ZERO
+    return min(EXACT.subtract(abs(signed), closing), abs(held))
 
 
 def _price_reached(decided: ProtectionDecidedEvent, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
 import msgspec
+from msgspec.structs import replace
 
 from tickdeck.domain.trading.position import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
@@ -29,6 +30,19 @@ class TripFill(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str = ""
     reason: str = ""
     event_id: str = ""
+
+    def split(self, quantity: Quantity) -> tuple[TripFill, TripFill]:
+        """Two fills with ``quantity`` (base, above 0, below the whole) and the rest, and the fees by quantity."""
+        with localcontext(EXACT):
+            signed = quantity.copy_sign(self.signed)
+            share = quantity / abs(self.signed)
+            fee = self.fee * share
+            other_fees = {currency: amount * share for currency, amount in self.other_fees.items()}
+            rest_of = {currency: amount - other_fees[currency] for currency, amount in self.other_fees.items()}
+            return (
+                replace(self, signed=signed, fee=fee, other_fees=other_fees),
+                replace(self, signed=self.signed - signed, fee=self.fee - fee, other_fees=rest_of),
+            )
 
 
 class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +100,11 @@ class RoundTrips:
         self.user_id = user_id
         self._side = Side.BUY
         self._begin(TripFill(ts=0, signed=ZERO, price=ZERO))
+
+    @property
+    def net(self) -> Quantity:
+        """What is held (base; negative is short)."""
+        return EXACT.multiply(EXACT.subtract(self._entered, self._left), Decimal(self._side.sign))
 
     def take(self, fill: TripFill) -> RoundTrip | None:
         """Book a fill. Returns the round trip that it ends."""
