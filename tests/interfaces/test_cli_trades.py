@@ -29,6 +29,7 @@ def test_trades_are_those_of_the_record_and_can_be_traced(tickdeck, simulated, r
         assert fills[trade["entry_event"]].strategy_id == trade["strategy_id"]
         assert fills[trade["exit_event"]].ts_ingress == trade["exit_ts"]
         assert trade["entry_reason"]
+        assert all(not str(trade[name]).endswith("0") or "." not in trade[name] for name in ("quantity", "fees", "pnl"))
         assert trade["exit_reason"]
 
 
@@ -38,6 +39,7 @@ def test_statistics_add_up_to_the_listed_trades(tickdeck, simulated) -> None:
     for key in ("user", "account", "strategy", "symbol", "day"):
         figures = listed(tickdeck, simulated, "--by", key)
         assert sum(line["trades"] for line in figures) == len(closed)
+        assert all(not line["pnl"].endswith("0") or "." not in line["pnl"] for line in figures)
         assert sum(Decimal(line["pnl"]) for line in figures) == sum(Decimal(trade["pnl"]) for trade in closed)
 
 
@@ -98,6 +100,6 @@ def test_the_report_lists_the_same_trades(tickdeck, simulated) -> None:
     session = run_session(read_manifest(folder), open_record(folder))
 
     closed = [trade for trade in listed(tickdeck, simulated) if trade["closed_at"]]
-    assert sorted((t.entry_ts, f"{t.pnl:f}") for t in session.trades if t.exit_ts) == sorted(
-        (trade["entry_ts"], trade["pnl"]) for trade in closed
+    assert sorted((t.entry_ts, t.pnl) for t in session.trades if t.exit_ts) == sorted(
+        (trade["entry_ts"], Decimal(trade["pnl"])) for trade in closed
     )

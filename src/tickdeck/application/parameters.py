@@ -18,7 +18,7 @@ from tickdeck.application.units import share_of
 from tickdeck.application.wording import in_words
 from tickdeck.errors import ConfigError, TopicWarning, format_value
 
-__all__ = ["Parametrised"]
+__all__ = ["Parametrised", "named"]
 
 
 class Parametrised:
@@ -102,23 +102,43 @@ class Parametrised:
                 wanted = in_words(str(error))
                 shown = REDACTED if is_secret(name) else format_value(value)
                 mistakes.append(f"{self.kind} {type(self).__name__}: parameter {name}={shown}: {wanted}")
-        if mistakes:
-            raise ConfigError.of(mistakes)
-        for name, value in values.items():
-            remember_secrets(value, name)
         before = {name: getattr(self, name) for name in values}
         for name, value in values.items():
+            if not mistakes:
+                remember_secrets(value, name)
             setattr(self, name, value)
         try:
-            self.check_parameters()
+            if mistakes:
+                self._check_besides(frozenset(parameters) - frozenset(values))
+            else:
+                self.check_parameters()
         except ConfigError as error:
+            found = error.mistakes or (str(error),)
+            mistakes += [f"{self.kind} {type(self).__name__}: {mistake}" for mistake in found]
+        if mistakes:
             for name, value in before.items():
                 setattr(self, name, value)
-            found = error.mistakes or (str(error),)
-            raise ConfigError.of([f"{self.kind} {type(self).__name__}: {mistake}" for mistake in found]) from None
+            raise ConfigError.of(mistakes)
 
     def check_parameters(self) -> None:
         """Raise ``ConfigError`` if the parameters make no sense together. Called whenever parameters are set."""
+
+    def _check_besides(self, wrong: frozenset[str]) -> None:
+        """Raise ``ConfigError`` for what is wrong besides the parameters ``wrong``, whose values cannot be read. Most
+        classes cannot tell, because they check their parameters together."""
+
+
+def named(error: ConfigError, cls: type[Parametrised], name: str) -> ConfigError:
+    """``error`` with the name that the user gave instead of that of the class."""
+    head = f"{cls.kind} {cls.__name__}"
+    return ConfigError.of(
+        [
+            f"{cls.kind} {name}{mistake.removeprefix(head)}"
+            if mistake.startswith((f"{head}:", f"{head} "))
+            else mistake
+            for mistake in error.mistakes or (str(error),)
+        ]
+    )
 
 
 def _level_outside() -> int:
@@ -137,6 +157,8 @@ def _converted(value: Any, hint: Any) -> Any:
             value = share_of(value)
             value = float(value) if hint is float else value
     converted = msgspec.convert(value, hint, strict=False)
-    if isinstance(converted, Decimal) and (isinstance(value, float) or not converted.is_finite()):
+    if isinstance(converted, Decimal) and not converted.is_finite():
+        raise ValueError("give a finite number")
+    if isinstance(converted, Decimal) and isinstance(value, float):
         raise ValueError("give a finite decimal, as text or as a Decimal (a float is not exact)")
     return converted

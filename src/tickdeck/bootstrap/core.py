@@ -52,13 +52,16 @@ def _conditions_of(strategies: Sequence[tuple[str, Strategy]], symbols: Sequence
     have."""
     conditions: list[Condition] = []
     ids = [strategy_id for strategy_id, _ in strategies]
+    mistakes: list[str] = []
     for strategy_id, strategy in strategies:
         if isinstance(strategy, Rules):
             try:
                 strategy.check_names(symbols, ids)
             except ConfigError as error:
-                raise ConfigError(f"strategy {strategy_id}: {error}") from None
+                mistakes += [f"strategy {strategy_id}: {mistake}" for mistake in error.mistakes]
             conditions += strategy.conditions.values()
+    if mistakes:
+        raise ConfigError.of(mistakes)
     return conditions
 
 

@@ -25,7 +25,7 @@ from tickdeck.infrastructure.strategies import (
     keep_source,
     kept_spec,
     load_signal_class,
-    load_strategy_class,
+    new_strategy,
     source_digest,
     strategy_name,
 )
@@ -67,12 +67,11 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
     mistakes: list[str] = []
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
         try:
-            cls = load_strategy_class(wanted.spec)
-            strategy = cls(**wanted.parameters)
+            strategy = new_strategy(wanted.spec, wanted.parameters, wanted.name)
         except ConfigError as error:
-            found = error.mistakes or (str(error),)
-            mistakes.extend(f"{wanted.name}: {mistake}" if wanted.name else mistake for mistake in found)
+            mistakes += error.mistakes or (str(error),)
             continue
+        cls = type(strategy)
         loaded.append((strategy_id, strategy))
         parameters = msgspec.to_builtins(strategy.parameters())
         records.append(

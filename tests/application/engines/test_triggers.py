@@ -351,3 +351,12 @@ def state(core: Core) -> dict[str, Any]:
     }
     sides = {name: watched.evaluator.sides for name, watched in engine._watched.items()}
     return {"triggers": triggers, "sides": sides, "timers": engine._timers, "topics": topics(core)}
+
+
+def test_a_trigger_that_the_run_cannot_have_hides_no_other() -> None:
+    wishes = [wish("price(XRPUSDT) > 1", name="a"), wish("price > 1", "pause loud", name="b")]
+
+    with pytest.raises(ConfigError) as caught:
+        Core({"quiet": Quiet()}, triggers=wishes)
+
+    assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == ["trigger a", "trigger b"]

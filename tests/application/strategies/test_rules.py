@@ -186,6 +186,33 @@ def test_every_mistake_is_told_at_once() -> None:
     assert len(caught.value.mistakes) == 4
 
 
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"quantity": "nan", "enter": "time >= 25:00 UTC", "trades_a_day": -1}, ["quantity", "enter", "trades_a_day"]),
+        ({"quantity": "1", "enter": "price > 1", "stop_loss": "0%", "take_profit": "-3%"}, ["stop_loss", "take_pro"]),
+        ({"quantity": "1", "enter": "price > 1", "stop_loss": "-5", "trailing": "101%"}, ["stop_loss", "trailing"]),
+        ({"quantity": "x", "enter": 5, "cooldown": "y", "qty": "1"}, ["quantity", "enter", "qty", "cooldown"]),
+    ],
+)
+def test_a_mistake_hides_no_other_and_causes_no_other(parameters: dict[str, Any], told: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Rules(**parameters)
+
+    assert len(caught.value.mistakes) == len(told)
+    assert all(name in mistake for name, mistake in zip(told, caught.value.mistakes, strict=True))
+    assert "decimal.Decimal" not in str(caught.value)
+
+
+def test_all_symbols_and_strategies_that_the_run_does_not_have_are_told() -> None:
+    rules = Rules(symbol="X", enter="price(Y) > 1 and pnl(dop) > 0", exit="price(Y) < 1", quantity="1")
+
+    with pytest.raises(ConfigError) as caught:
+        rules.check_names([BTC], ["dip"])
+
+    assert [mistake[:8] for mistake in caught.value.mistakes] == ["'X' is n", "'Y' is n", "pnl(dop)"]
+
+
 def test_a_symbol_that_the_run_does_not_have_is_refused() -> None:
     rules = Rules(enter="price(ETHUSDTT) > 1", quantity="1")
 
@@ -298,8 +325,9 @@ def test_a_change_that_the_run_cannot_make_leaves_everything_as_it_was() -> None
     core = run(Rules(enter="price > 100", quantity="1"), trade("10", ts=START))
 
     for changes, told in (
+        ({"enter": "price >"}, "strategy dip: enter: "),
         ({"enter": "price >"}, "column 8"),
-        ({"enter": "rsi(14) < 30"}, "signal 'rsi-14' is not computed in this run"),
+        ({"enter": "rsi(14) < 30"}, "rsi(14) is not computed in this run; only what the configuration names is"),
         ({"enter": "close(1h) < 30"}, "this run builds no candles of 1h"),
         ({"enter": "price(ETHUSDT) < 30"}, "'ETHUSDT' is not a symbol of this run"),
         ({"enter": "pnl(strategy) < 30"}, "this run does not follow what strategies earn"),
@@ -328,12 +356,12 @@ def test_a_strategy_is_created_and_deleted_while_the_run_works() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"quantity": "1"}, "strategy Rules: enter is missing"),
+        ({"quantity": "1"}, "strategy dip: enter is missing"),
         ({"enter": "price > 1", "quantity": "1", "strategy_id": "a b"}, "'a b' is no name"),
         ({"enter": "price > 1", "quantity": "1", "strategy_id": "operator"}, "like the orders of commands"),
         ({"enter": "price > 1", "quantity": "1", "symbol": "X"}, "'X' is not a symbol of this run"),
-        ({"enter": "price > 1", "quantity": "1", "spec": "ema-cross"}, "strategy Rules has no parameter 'spec'"),
-        ({"enter": "ema(5, 1m) > 1", "quantity": "1"}, "signal 'ema-5@1m' is not computed in this run"),
+        ({"enter": "price > 1", "quantity": "1", "spec": "ema-cross"}, "strategy dip has no parameter 'spec'"),
+        ({"enter": "ema(5, 1m) > 1", "quantity": "1"}, "ema(5, 1m) is not computed in this run"),
     ],
 )
 def test_a_strategy_that_the_run_cannot_have_is_refused(arguments: dict[str, str], told: str) -> None:

@@ -69,7 +69,7 @@ def test_parameters_are_read_from_text_too(name: str, given: Any, value: Any) ->
         ({"period": "many"}, "parameter period='many': give a whole number"),
         ({"period": 1.5}, "parameter period=1.5: give a whole number"),
         ({"quantity": 0.1}, "a float is not exact"),
-        ({"quantity": "NaN"}, "give a finite decimal"),
+        ({"quantity": "NaN"}, "give a finite number"),
         ({"loud": "perhaps"}, "parameter loud='perhaps'"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_strategy_that_does_not_run_says_so() -> None:
             r'stop_loss is 95.0.*; give a decimal.Decimal above 0, or a percentage such as "2%"',
         ),
         ("buy", {"trailing": "2"}, "trailing is '2'; give a decimal.Decimal above 0, or a percentage"),
-        ("buy", {"take_profit": "-2%"}, "take_profit is '-2%'; give a decimal.Decimal above 0, or a percentage"),
+        ("buy", {"take_profit": "-2%"}, "take_profit is '-2%'; give a number above 0, or a percentage"),
         (
             "buy",
             {"stop_loss": Decimal(2), "take_profit": Decimal(1)},

@@ -139,10 +139,14 @@ class SignalEngine:
         """See ``with_timeframe``."""
         return with_timeframe(name, timeframes, self._own)
 
+    def computes(self, name: str) -> bool:
+        """Whether the signal was requested at the start."""
+        return name in self._factories
+
     def check(self, names: Iterable[str]) -> None:
         """Raise ``ConfigError`` if the signal was not requested at the start, because it is not computed then."""
         for name in names:
-            if name not in self._factories:
+            if not self.computes(name):
                 raise ConfigError(
                     f"signal {name!r} is not computed in this run; name it in the strategy's required_signals() before "
                     "a run starts"

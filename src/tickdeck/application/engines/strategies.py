@@ -25,8 +25,10 @@ from tickdeck.application.engines.strategy_surroundings import StrategySurroundi
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import STRATEGY, Kernel, money_context
+from tickdeck.application.parameters import named
 from tickdeck.application.redaction import redacted
 from tickdeck.application.strategies import PositionView, Rules, Strategy, asks_for_profits, timeframes_in
+from tickdeck.domain.conditions import signal_name
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -345,7 +347,11 @@ class StrategyEngine:
             check_id(strategy_id)
             if strategy_id in self.definitions:
                 raise ConfigError(f"there is a strategy {strategy_id!r} already; update or delete it")
-            self._join(strategy_id, Rules(**parameters), command.arguments.get("account", ""))
+            try:
+                rules = Rules(**parameters)
+            except ConfigError as error:
+                raise named(error, Rules, strategy_id) from None
+            self._join(strategy_id, rules, command.arguments.get("account", ""))
         except ConfigError as error:
             self._warn(command, describe_error(error))
             return
@@ -385,6 +391,8 @@ class StrategyEngine:
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             self._set_parameters(strategy_id, before)
             kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
+            if isinstance(error, ConfigError) and isinstance(strategy, Rules):
+                error = named(error, Rules, strategy_id)
             self._warn(command, f"{kind}{describe_error(error)}")
             return
         values = _as_text({name: getattr(strategy, name) for name in wanted})
@@ -401,6 +409,10 @@ class StrategyEngine:
     def _check_data(self, strategy: Strategy, strategies: Sequence[str]) -> None:
         """Raise ``ConfigError`` if a strategy needs signals or candles that the run does not have: they are only
         computed from the start on."""
+        if isinstance(strategy, Rules):
+            for reference in strategy.references():
+                if (name := signal_name(reference)) and not self.signals.computes(name):
+                    raise ConfigError(f"{reference} is not computed in this run; only what the configuration names is")
         self.signals.check(self._signals_of(strategy))
         if isinstance(strategy, Rules):
             strategy.check_names(self.symbols, strategies)

@@ -147,12 +147,15 @@ class TriggerEngine:
     # -- life --------------------------------------------------------------------------------------------------------
 
     def check_wishes(self) -> None:
-        """Raise ``ConfigError`` for a trigger of the configuration that this run cannot have."""
+        """Raise ``ConfigError`` for the triggers of the configuration that this run cannot have."""
+        mistakes: list[str] = []
         for wish in self._wishes:
             try:
                 self._check(wish.settings(0))
             except ConfigError as error:
-                raise ConfigError(f"trigger {wish.name}: {error}") from None
+                mistakes.append(f"trigger {wish.name}: {error}")
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
     def on_started(self, started: RunStarted) -> None:
         for wish in self._wishes:

@@ -83,20 +83,7 @@ class Rules(Strategy):
     trades_a_day: int = 0
 
     def check_parameters(self) -> None:
-        mistakes = []
-        conditions: dict[str, Condition] = {}
-        for name in ("enter", "exit"):
-            text = getattr(self, name)
-            try:
-                if text:
-                    conditions[name] = parse_condition(text)
-                elif name == "enter":
-                    mistakes.append("enter is missing; give the condition for an entry")
-            except ConfigError as error:
-                mistakes.append(f"{name}: {error}")
-        mistakes += self._mistakes()
-        if mistakes:
-            raise ConfigError.of(mistakes)
+        conditions = self._check()
         if hasattr(self, "_rules") and (self.symbol, self.side) != self._traded_as:
             raise ConfigError("symbol and side stay while it runs; delete the strategy, and create another")
         self.conditions = conditions
@@ -105,30 +92,49 @@ class Rules(Strategy):
         if hasattr(self, "_rules"):  # they are changed while it runs
             self._use_conditions()
 
+    def _check_besides(self, wrong: frozenset[str]) -> None:
+        self._check(wrong)
+
+    def _check(self, wrong: frozenset[str] = frozenset()) -> dict[str, Condition]:
+        """The conditions. Raises ``ConfigError`` for all mistakes besides the parameters ``wrong``."""
+        mistakes = []
+        conditions: dict[str, Condition] = {}
+        for name in ("enter", "exit"):
+            text = getattr(self, name)
+            try:
+                if text:
+                    conditions[name] = parse_condition(text)
+                elif name == "enter" and name not in wrong:
+                    mistakes.append("enter is missing; give the condition for an entry")
+            except ConfigError as error:
+                mistakes.append(f"{name}: {error}")
+        mistakes += self._mistakes(wrong)
+        if mistakes:
+            raise ConfigError.of(mistakes)
+        return conditions
+
     def _protection(self) -> dict[str, str]:
         """What it says about the exit, by name."""
         return {name: text for name in ("stop_loss", "take_profit", "trailing") if (text := getattr(self, name))}
 
-    def _mistakes(self) -> list[str]:
-        """What is wrong besides the conditions."""
+    def _mistakes(self, wrong: frozenset[str]) -> list[str]:
+        """What is wrong besides the conditions and ``wrong``."""
         found = []
         if self.side not in list(Side):
             found.append(f"side is {self.side!r}; give 'buy' or 'sell'")
         sizes = [name for name in ("quantity", "share", "risk") if getattr(self, name) != ZERO]
-        if len(sizes) != 1:
+        if len(sizes) > 1 or not (sizes or wrong & {"quantity", "share", "risk"}):
             given = " and ".join(sizes) or "none of them"
             found.append(f"the size of an entry is one of quantity, share and risk; {given} is given")
         found += [
             f"{name} is {getattr(self, name)}; give a number above 0" for name in sizes if getattr(self, name) < 0
         ]
-        if self.risk and not self.stop_loss:
+        if self.risk and not self.stop_loss and "stop_loss" not in wrong:
             found.append("risk is the share of the equity that the stop may lose; give stop_loss, too")
-        try:
-            terms = terms_from_text(self._protection()) if self._protection() else None
-            why = why_terms_fail(terms, Side(self.side)) if terms is not None and self.side in list(Side) else ""
-            found += [why] if why else []
-        except ValueError as error:
-            found.append(str(error))
+        closing = self._protection()
+        alone = [why for name, text in closing.items() if (why := self._why_protection_fails({name: text}))]
+        together = self._why_protection_fails(closing) if closing and not alone else ""
+        found += alone or ([together] if together else [])
         if self.trades_a_day < 0:
             found.append(f"trades_a_day is {self.trades_a_day}; give a whole number from 0")
         if self.cooldown:
@@ -138,24 +144,35 @@ class Rules(Strategy):
                 found.append(f"cooldown: {error}")
         return found
 
+    def _why_protection_fails(self, given: dict[str, str]) -> str:
+        try:
+            terms = terms_from_text(given)
+        except ValueError as error:
+            return str(error)
+        return why_terms_fail(terms, Side(self.side)) if self.side in list(Side) else ""
+
     # -- what it needs ---------------------------------------------------------------------------------------------
 
     def check_names(self, symbols: Sequence[str], strategies: Sequence[str]) -> None:
         """Raise ``ConfigError`` if it names a symbol or a strategy that is not one of the run's."""
-        references = [reference for condition in self.conditions.values() for reference in condition.references]
-        for symbol in (self.symbol, *(reference.symbol for reference in references)):
-            if symbol and symbol not in symbols:
-                raise ConfigError(not_a_symbol(symbol, symbols))
-        for reference in references:
-            if FUNCTIONS[reference.function].of == "strategy" and reference.of not in ("strategy", *strategies):
-                raise ConfigError(
-                    f"{reference}: this run has no strategy {reference.of!r}; it has: {', '.join(strategies)}; "
-                    "`strategy` is this one"
-                )
+        references = self.references()
+        named = dict.fromkeys((self.symbol, *(reference.symbol for reference in references)))
+        mistakes = [not_a_symbol(symbol, symbols) for symbol in named if symbol and symbol not in symbols]
+        mistakes += [
+            f"{reference}: this run has no strategy {reference.of!r}; it has: {', '.join(strategies)}; "
+            "`strategy` is this one"
+            for reference in dict.fromkeys(references)
+            if FUNCTIONS[reference.function].of == "strategy" and reference.of not in ("strategy", *strategies)
+        ]
+        if mistakes:
+            raise ConfigError.of(mistakes)
+
+    def references(self) -> list[Reference]:
+        """The values that its conditions name."""
+        return [reference for condition in self.conditions.values() for reference in condition.references]
 
     def required_signals(self) -> tuple[str, ...]:
-        references = (reference for condition in self.conditions.values() for reference in condition.references)
-        return tuple(dict.fromkeys(filter(None, map(signal_name, references))))
+        return tuple(dict.fromkeys(filter(None, map(signal_name, self.references()))))
 
     def required_events(self) -> tuple[type[DomainEvent], ...]:
         events = events_of(self.conditions.values())

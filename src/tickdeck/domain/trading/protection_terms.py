@@ -41,6 +41,7 @@ def terms_of(
 _LEAST, _MOST = Decimal("1e-12"), Decimal("1e12")
 """Prices outside of this range have more digits on the grid of an instrument than we compute with."""
 _MOST_PERCENT = Decimal(1_000_000)
+_WANTED_TEXT = 'give a number above 0, or a percentage such as "2%", and nothing above 1e12'
 _WANTED = 'give a decimal.Decimal above 0, or a percentage such as "2%", and nothing above 1e12'
 
 
@@ -50,8 +51,10 @@ def _percentage(name: str, text: str) -> Decimal:
         percent = Decimal(number.removesuffix("%").strip())
     except InvalidOperation:
         percent = Decimal(0)
-    if not number.endswith("%") or not percent.is_finite() or not _LEAST <= percent <= _MOST_PERCENT:
+    if not number.endswith("%"):  # a price as text, in Python
         raise ValueError(f"{name} is {text!r}; {_WANTED}")
+    if not percent.is_finite() or not _LEAST <= percent <= _MOST_PERCENT:
+        raise ValueError(f"{name} is {text!r}; {_WANTED_TEXT}")
     return percent
 
 
@@ -70,9 +73,12 @@ def terms_from_text(arguments: Mapping[str, str]) -> ProtectionTerms:
 
 def _number(name: str, text: str) -> Decimal:
     try:
-        return Decimal(text.strip())
+        number = Decimal(text.strip())
     except InvalidOperation:
-        raise ValueError(f'{name} is {text!r}; give a number above 0, or a percentage such as "2%"') from None
+        number = Decimal(0)
+    if not number.is_finite() or not _LEAST <= number <= _MOST:
+        raise ValueError(f"{name} is {text!r}; {_WANTED_TEXT}")
+    return number
 
 
 def merged_terms(terms: ProtectionTerms, changes: ProtectionTerms) -> ProtectionTerms:

@@ -14,7 +14,7 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.runs import input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.runs.folder import PAPER
-from tickdeck.infrastructure.strategies import load_strategy_class, strategy_name
+from tickdeck.infrastructure.strategies import new_strategy, strategy_name
 
 __all__ = ["settings_findings"]
 
@@ -36,7 +36,7 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
 def _strategy(strategy_id: str, wanted: StrategyConfig) -> Finding:
     check = f"strategy {strategy_id}"
     try:
-        strategy = load_strategy_class(wanted.spec)(**wanted.parameters)
+        strategy = new_strategy(wanted.spec, wanted.parameters, wanted.name)
     except TickdeckError as error:
         return Finding(check, False, str(error))
     parameters = ", ".join(

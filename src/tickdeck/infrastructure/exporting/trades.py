@@ -14,7 +14,7 @@ from typing import Any
 
 from tickdeck.application.units import iso_time
 from tickdeck.domain.trading import RoundTrip
-from tickdeck.domain.values import Side
+from tickdeck.domain.values import Side, plain
 from tickdeck.infrastructure.exporting.export import packed
 from tickdeck.infrastructure.fresh_file import fresh_file
 
@@ -26,8 +26,8 @@ _NS = 1_000_000_000
 def trade_row(trip: RoundTrip) -> dict[str, Any]:
     """A round trip as a flat row.
 
-    Decimals are text without an exponent. ``opened_at`` and ``closed_at`` are ISO 8601, ``entry_ts`` and ``exit_ts`` ns
-    UTC. ``return`` is a fraction. Lists are joined with spaces. What is not known yet is ``None``.
+    Decimals are text without an exponent or trailing zeros. ``opened_at`` and ``closed_at`` are ISO 8601, ``entry_ts``
+    and ``exit_ts`` ns UTC. ``return`` is a fraction. Lists are joined with spaces. What is not known yet is ``None``.
     """
     return {
         "opened_at": iso_time(trip.entry_ts),
@@ -93,7 +93,7 @@ def _write_sqlite(rows: list[dict[str, Any]], place: Path) -> None:
 
 
 def _text(value: Decimal | None) -> str | None:
-    return None if value is None else format(value, "f")
+    return None if value is None else plain(value)
 
 
 _NOTHING = RoundTrip(

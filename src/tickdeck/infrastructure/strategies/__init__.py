@@ -6,6 +6,7 @@ from tickdeck.infrastructure.strategies.loader import (
     load_module,
     load_signal_class,
     load_strategy_class,
+    new_strategy,
     strategy_name,
 )
 from tickdeck.infrastructure.strategies.source import source_digest, source_files
@@ -20,6 +21,7 @@ __all__ = [
     "load_module",
     "load_signal_class",
     "load_strategy_class",
+    "new_strategy",
     "source_digest",
     "source_files",
     "strategy_name",

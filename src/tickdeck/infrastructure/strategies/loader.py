@@ -8,12 +8,12 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from tickdeck.application.parameters import Parametrised
+from tickdeck.application.parameters import Parametrised, named
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import BUILT_IN, Strategy
 from tickdeck.errors import ConfigError, Terminated, TickdeckError
@@ -24,9 +24,12 @@ __all__ = [
     "load_module",
     "load_signal_class",
     "load_strategy_class",
+    "new_strategy",
     "strategy_name",
 ]
 
+RULES = "rules"
+"""The built-in strategy without code: its users know no class."""
 _OTHERS = (TickdeckError, KeyboardInterrupt, Terminated, MemoryError)
 """Exceptions during loading that are not a mistake in the user's code."""
 _HOW = "give 'package.module:Class' or 'path/to/file.py:Class'"
@@ -45,6 +48,21 @@ def load_strategy_class(spec: str) -> type[Strategy]:
         built_in = ", ".join(sorted(BUILT_IN))
         raise ConfigError(f"strategy {spec!r} is not known; the built-in ones are {built_in}; for your own, {_HOW}")
     return _load_class(Strategy, spec)
+
+
+def new_strategy(spec: str, parameters: Mapping[str, Any], name: str = "") -> Strategy:
+    """A strategy of the class that ``spec`` names. Raises ``ConfigError`` like ``load_strategy_class``, and for its
+    parameters; the messages call it ``name`` if it has one."""
+    try:
+        cls = load_strategy_class(spec)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}" if name else str(error)) from None
+    try:
+        return cls(**parameters)
+    except ConfigError as error:
+        if not name and spec != RULES:
+            raise
+        raise named(error, cls, name or RULES) from None
 
 
 def load_signal_class(spec: str) -> type[Signal]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from tickdeck.interfaces.cli.commands.run import execute, run_options, speed_value
+from tickdeck.interfaces.cli.commands.run import execute, name_option, run_options, speed_value
 
 __all__ = ["backtest"]
 
 
 @click.command()
 @run_options
+@name_option
 @click.option(
     "--speed", type=speed_value, metavar="X|max", default="max", show_default=True, help="Times real time, or max."
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tickdeck.application.results import Performance, Summary
     from tickdeck.bootstrap import Session
 
-__all__ = ["execute", "run", "run_options", "speed_value"]
+__all__ = ["execute", "name_option", "run", "run_options", "speed_value"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,6 +143,9 @@ _OPTIONS = (
 _OPTION_NAMES = {"duration": "for", "exchange_url": "url", "live_orders": "live"}
 
 
+name_option = click.option("--name", type=_name, metavar="N", help="The run's id, instead of one made from the time.")
+
+
 def run_options(command: F) -> F:
     """The options that ``run`` and ``backtest`` share, except the speed."""
     for option in reversed(_OPTIONS):
@@ -153,7 +156,7 @@ def run_options(command: F) -> F:
 @click.command()
 @run_options
 @metrics_option
-@click.option("--name", type=_name, metavar="N", help="The run's id, instead of one made from the time.")
+@name_option
 @click.option(
     "--resume-or-start",
     is_flag=True,

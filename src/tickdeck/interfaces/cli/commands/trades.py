@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from tickdeck.application.units import clock_time, day, span
-from tickdeck.domain.values import Side
+from tickdeck.domain.values import Side, plain
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
 from tickdeck.interfaces.cli.output import console, note, print_lines
@@ -102,9 +102,15 @@ def _details(trip: RoundTrip) -> str:
     return f"{trip.strategy_id or 'no strategy'}: {entry}{leave}"
 
 
+def _plain(figure: TradeStatistics) -> dict[str, Any]:
+    """The figures by name, amounts without trailing zeros."""
+    values = msgspec.structs.asdict(figure)
+    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+
+
 def _print_statistics(by: str, figures: Sequence[TradeStatistics], as_json: bool) -> None:
     if as_json:
-        print_lines(msgspec.json.encode({by: line.pop("key")} | line) for line in map(msgspec.structs.asdict, figures))
+        print_lines(msgspec.json.encode({by: line.pop("key")} | line) for line in map(_plain, figures))
         return
     if not figures:
         note("no trade was closed")
