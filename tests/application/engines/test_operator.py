@@ -206,7 +206,7 @@ def test_what_an_order_of_the_operator_fills_is_closed_at_its_stop() -> None:
         ({"stop_loss": "105", "limit": "100"}, "stop_loss is 105; it must be below the limit of the order, 100"),
         ({"stop_loss": "95", "take_profit": "90"}, "the stop must be below the target"),
         ({"trailing": "200%"}, "trailing is 200%; give less than 100%"),
-        ({"stop_loss": "NaN"}, "stop_loss is NaN; give a decimal.Decimal above 0"),
+        ({"stop_loss": "NaN"}, "stop_loss is 'NaN'; give a number above 0"),
     ],
 )
 def test_a_stop_that_cannot_be_is_refused_with_its_order(wrong: dict[str, str], why: str) -> None:

@@ -564,7 +564,7 @@ def test_unprotect_says_that_a_position_has_no_stop() -> None:
     [
         ({"symbol": BTC}, "protect: nothing to set; give stop_loss, take_profit, trailing or several of them"),
         ({"symbol": BTC, "stop_loss": "low"}, "protect: stop_loss is 'low'; give a number above 0, or a percentage"),
-        ({"symbol": BTC, "stop_loss": "-1%"}, "protect: stop_loss is '-1%'; give a decimal.Decimal above 0, or a"),
+        ({"symbol": BTC, "stop_loss": "-1%"}, "protect: stop_loss is '-1%'; give a number above 0, or a"),
         ({"symbol": BTC, "stop_loss": "120"}, "protect: stop_loss is 120 and take_profit 110; the stop must be below"),
         ({"symbol": "ETHUSDT", "stop_loss": "1"}, "protect: there is no position of ETHUSDT to protect"),
         ({"order_id": "x", "stop_loss": "1"}, "protect: there is no position of order x to protect"),
