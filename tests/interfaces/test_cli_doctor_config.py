@@ -110,6 +110,14 @@ def test_an_unknown_signal_is_found_by_building_the_run(looked):
     assert "moon-3" in findings["run"]["detail"]
 
 
+def test_selling_short_without_short_selling_is_remarked(looked):
+    rules = '[[strategies]]\nspec = "rules"\nname = "dip"\nenter = "price > 1"\nquantity = "1"\nside = "sell"\n'
+
+    assert "short_selling = true" in looked("--config", settings(rules))[1]["strategy dip"]["detail"]
+    found = looked("--config", settings(rules + "[paper]\nshort_selling = true\n"))[1]
+    assert found["strategy dip"]["ok"] is True
+
+
 def test_secrets_are_not_shown(looked):
     Path("mine.py").write_text("from tickdeck import Strategy\nclass Mine(Strategy):\n    api_key: str = ''\n")
 

@@ -103,6 +103,8 @@ def test_a_refused_entry_is_tried_again_after_a_minute() -> None:
 
     assert len(decided(core)) == 3
     assert len(core.of("risk.limit_breached")) == 3
+    [alert] = core.of("notification.alert")  # for each limit one
+    assert "dip: risk refused an order in BTCUSDT (max_order_notional: " in alert.payload["text"]
 
 
 def test_an_order_that_is_open_is_not_repeated_and_a_rejected_one_waits() -> None:

@@ -223,6 +223,7 @@ class Rules(Strategy):
         if isinstance(event, RiskLimitBreachedEvent):
             if event.strategy_id == self.desk.strategy_id:
                 self._answered(event.intent.symbol, event.intent.order_id)
+                self._tell_once(event.intent.symbol, event.limit, event.detail)
                 self._wait(event.intent.symbol, _PATIENCE)
             return
         symbol: str = getattr(event, "symbol", "")
@@ -300,6 +301,17 @@ class Rules(Strategy):
         if rule is not None and rule.order_id == order_id:
             rule.order_id = ""
 
+    def _tell_once(self, symbol: str, limit: str, detail: str) -> None:
+        """Alert of the first order in ``symbol`` that ``limit`` refused: it may be tried again for days."""
+        rule = self._rules.get(symbol)
+        if rule is not None and limit not in rule.told:
+            rule.told[limit] = None
+            self.notify(
+                f"{self.desk.strategy_id}: risk refused an order in {symbol} ({limit}: {detail}); it is tried again "
+                "each minute while its condition holds, without another alert",
+                "warning",
+            )
+
     def _reason(self, name: str, symbol: str) -> str:
         """The condition that holds, with the values that it used."""
         condition = self.conditions[name]
@@ -370,6 +382,8 @@ class _Rule:
         """
         self.order_until = 0
         """It is waited for until then (ns UTC)."""
+        self.told: dict[str, None] = {}
+        """The limits whose refusal was told."""
         self.day = 0
         self.entries = 0
         """Entries of ``day`` (days since 1970, UTC)."""

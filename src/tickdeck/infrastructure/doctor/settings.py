@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.redaction import REDACTED, is_secret
+from tickdeck.domain.values import Side
 from tickdeck.errors import TickdeckError
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
+from tickdeck.infrastructure.config import RULES, RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.runs import input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.runs.folder import PAPER
@@ -24,6 +25,12 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
     ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in config.strategies])
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
         yield _strategy(strategy_id, wanted)
+        if wanted.spec == RULES and wanted.parameters.get("side") == Side.SELL and not _may_sell_short(config):
+            yield Finding(
+                f"strategy {strategy_id}",
+                None,
+                f'side is "sell", but this run sells only coins that the account holds{_HOW_SHORT[config.live]}',
+            )
     for tape in config.tapes:
         yield _input(tape, config)
     if config.exchange != PAPER:
@@ -31,6 +38,13 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
         yield Finding("input", True, f"live market data of {config.exchange}; orders are {orders}")
     elif not config.tapes:
         yield Finding("input", True, f"none: a simulated market made from seed {config.seed}")
+
+
+_HOW_SHORT = {False: "; to sell short, set short_selling = true or leverage under [paper]", True: ""}
+
+
+def _may_sell_short(config: RunConfig) -> bool:
+    return not config.live and (config.paper.short_selling or config.paper.margin is not None)
 
 
 def _strategy(strategy_id: str, wanted: StrategyConfig) -> Finding:

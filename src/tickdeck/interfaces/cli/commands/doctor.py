@@ -50,8 +50,8 @@ def doctor(
 ) -> int:
     """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
 
-    Exits with 1 if something is not ok; each such line says how to fix it. In JSON, ok is null for checks that were not
-    made. --tape and --strategy override the configuration, as in `run`.
+    Exits with 1 if something is not ok; each such line says how to fix it. In JSON, ok is null for remarks, and for
+    checks that were not made. --tape and --strategy override the configuration, as in `run`.
 
     The network is used with --exchange only. It shows the offset of the clocks, the rate limits, where the keys of
     [accounts.NAME] come from, and what they may do. A key that may withdraw is a problem. Keys are never shown. The
