@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import pytest
 from gate_runs import finish, play, resume
 
@@ -162,3 +163,18 @@ def test_it_is_liquidated_once_wherever_the_run_was_interrupted(
             assert run.core.portfolio.equity() == whole.core.portfolio.equity()
             assert len(of(folder, RunResumed)) == changed
             assert verify_run(folder)[0].identical
+
+
+def test_rules_wait_after_a_liquidation(tmp_path: Path) -> None:
+    wanted = run_config(tmp_path, DOWN)
+    rules = {"enter": "price > 1", "quantity": "4.5", "cooldown": "1d"}
+    wanted = msgspec.structs.replace(
+        wanted,
+        strategies=(StrategyConfig(spec="rules", parameters=rules),),
+        paper=msgspec.structs.replace(wanted.paper, balances={"USDT": D(300)}),
+    )
+    run = play(wanted, tmp_path / "data")
+
+    assert len(of(run.folder, PositionLiquidatedEvent)) == 1
+    assert len(of(run.folder, OrderFilledEvent)) == 1
+    assert verify_run(run.folder)[0].identical

@@ -305,6 +305,19 @@ def test_it_waits_after_a_stop_too() -> None:
     assert [fill.side for fill in done.fills] == ["buy", "sell"]
 
 
+def test_it_waits_after_an_exit_by_others_too() -> None:
+    core = run(Rules(enter="price > 1", quantity="1", cooldown="10s"), trade("10", ts=START))
+    core.fill(core.orders[0], "10")
+    core.feed(CommandReceived(command="flatten"))
+    core.fill(core.orders[1], "10")
+    for second in (1, 5, 10):
+        core.feed(trade("10", ts=START + second * SECOND))
+    assert [order.side for order in core.orders] == ["buy", "sell"]
+
+    core.feed(trade("10", ts=START + 12 * SECOND))
+    assert [order.side for order in core.orders] == ["buy", "sell", "buy"]
+
+
 # -- while the run works ------------------------------------------------------------------------------------------
 
 

@@ -249,6 +249,8 @@ class Rules(Strategy):
         if rule is not None and fill.side != self.side and self._held(fill.symbol).is_flat:
             rule.order_id = ""  # it may have waited for the stop that closed the position
             self._wait(fill.symbol, self._cooldown)
+        if rule is not None:
+            rule.holds = not self._held(fill.symbol).is_flat
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
@@ -261,6 +263,11 @@ class Rules(Strategy):
             return
         position = self._held(symbol)
         if position.is_flat:
+            if rule.holds:  # others closed it: the venue liquidated it, or an operator flattened it
+                rule.holds = False
+                self._wait(symbol, self._cooldown)
+                if now < rule.not_before:
+                    return
             if holds["enter"] and rule.may_enter(now // _DAY, self.trades_a_day):
                 self._enter(symbol, rule)
         elif holds.get("exit"):
@@ -380,6 +387,8 @@ class _Rule:
         self.order_id = ""
         """Its order that the run does not know yet: it was just decided, or waits until the order of a stop has ended.
         """
+        self.holds = False
+        """It had a position after its last fill."""
         self.order_until = 0
         """It is waited for until then (ns UTC)."""
         self.told: dict[str, None] = {}
