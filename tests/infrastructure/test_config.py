@@ -181,3 +181,38 @@ def test_real_orders_need_a_strategy_that_the_file_names(tmp_path: Path) -> None
 
     file.write_text(settings + '[[strategies]]\nspec = "ema-cross"\n')
     require_strategy(load_config(file))
+
+
+ACCOUNTS = """
+[[strategies]]
+spec = "rules"
+name = "dip"
+account = "{account}"
+enter = "price < 60000"
+quantity = 0.01
+[accounts.alice]
+exchange = "paper"
+[accounts.eve]
+exchange = "paper"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            '[[copy]]\nleader = "account:eve"\nfollower = "eve"\n',
+            "copy[0]: account eve cannot follow itself; name another leader or follower",
+        ),
+        ("nonsense = 1\n", "there is no key 'nonsense' in accounts.eve"),
+        ("[paper]\nleverage = 1000\n", "paper: with a leverage of 1000, a new position"),
+    ],
+)
+def test_a_mistake_beside_accounts_is_told_alone(tmp_path: Path, more: str, told: str) -> None:
+    (mistake,) = mistakes(tmp_path, ACCOUNTS.format(account="alice") + more)
+    assert told in mistake
+
+
+def test_an_account_that_is_not_described_is_told_with_the_name_of_its_strategy(tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, ACCOUNTS.format(account="zoe"))
+    assert "strategy dip has the account 'zoe'; describe it under [accounts.zoe]" in mistake

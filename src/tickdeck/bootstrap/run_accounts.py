@@ -74,11 +74,11 @@ def account_of(config: RunConfig, strategy: StrategyConfig) -> str:
         return names[0]
     if not wanted:
         raise ConfigError(
-            f"strategy {strategy.spec}: the run has several accounts; give account = one of {', '.join(names)}"
+            f"strategy {strategy.name or strategy.spec}: the run has several accounts; give account = one of {', '.join(names)}"
         )
     if wanted not in names:
         raise ConfigError(
-            f"strategy {strategy.spec}: account {wanted} is not on paper, and the run does not trade at an exchange; "
+            f"strategy {strategy.name or strategy.spec}: account {wanted} is not on paper, and the run does not trade at an exchange; "
             f"give one of {', '.join(names)}, or live = true"
         )
     return wanted

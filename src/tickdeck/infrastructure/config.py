@@ -213,7 +213,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for strategy in self.strategies:
             if strategy.account and strategy.account not in self.accounts:
                 raise ConfigError(
-                    f"strategy {strategy.spec} has the account {strategy.account!r}; describe it under "
+                    f"strategy {strategy.name or strategy.spec} has the account {strategy.account!r}; describe it under "
                     f"[accounts.{strategy.account}]"
                 )
         if self.orders_at_end not in ("cancel", "leave"):

@@ -101,13 +101,21 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
     alone = [] if _refusal(needed, struct, path) else [key for key in good if key not in required]
     for key in alone:  # each value alone, if it can be, then all good values together
         refusal = _refusal({**needed, key: good[key]}, struct, path)
-        if refusal:
+        if refusal and not _misses_what_is_there(refusal, data):
             place = f"{path}.{key}" if path else key
             yield refusal if key in refusal else f"{place} is {format_value(good[key])}: {refusal}"
             del good[key]
     refusal = _refusal(good, struct, path)
-    if refusal:
+    if refusal and not _misses_what_is_there(refusal, data):
         yield refusal
+
+
+def _misses_what_is_there(refusal: str, data: Mapping[str, Any]) -> bool:
+    """Whether an objection asks for a table of the file, which was left out because of another key or a mistake in
+    it."""
+    asked = re.search(r"describe it under \[([a-z_]+)\.(.+)\]$", refusal)
+    tables = data.get(asked[1]) if asked is not None else None
+    return asked is not None and isinstance(tables, Mapping) and asked[2] in tables
 
 
 def _of_field(value: Any, hint: Any, place: str, belongs: Mapping[str, str]) -> Iterable[str]:
@@ -169,7 +177,9 @@ def _refusal(values: dict[str, Any], struct: type[msgspec.Struct], path: str) ->
         message = re.sub(r"^(paper venue|risk limits|instrument [^:]*): ", "", message)
         if not path or message.startswith(path):
             return message
-        return f"{path}.{message}" if re.match(r"[a-z_]+[ \[]", message) else f"{path}: {message}"
+        named = re.match(r"([a-z_]+)[ \[]", message)
+        is_key = named is not None and named[1] in struct.__struct_fields__
+        return f"{path}.{message}" if is_key else f"{path}: {message}"
     return ""
 
 
