@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from copy_kit import Rig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.application.results import Summary
+from tickdeck.application.results import RunObserver, Summary
 from tickdeck.bootstrap import Run, start_run
 from tickdeck.domain.values import plain
 from tickdeck.infrastructure.config import config_from_dict
@@ -102,3 +103,13 @@ def test_a_run_whose_orders_were_all_refused_by_risk_says_so(run):
     told = in_vain(run.summary(0.0), refused=3, refused_because={"max_order_notional": 2, "instrument": 1})
 
     assert told == "nothing was traded: risk refused every order (3), most often because of: max_order_notional"
+
+
+def test_copies_that_failed_are_counted_by_reason_without_figures():
+    rig = Rig({"follower": "bob"}, {"follower": "carol", "symbols": ["ETHUSDT"]})
+    observer = RunObserver(rig.kernel)
+
+    for quantity in ("200", "300"):
+        rig.tip("buy", quantity)
+
+    assert observer.reasons.failed == {"insufficient balance": 2, "BTCUSDT is not copied; allowed": 2}

@@ -21,6 +21,7 @@ from tickdeck.domain.events import (
     RunResumed,
     RunStarted,
     RunStopped,
+    TradeFailedEvent,
     TradingHalted,
     TradingResumed,
 )
@@ -71,6 +72,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
       ``unknown`` orders are in doubt at the end. ``dropped`` events were lost because a mailbox was full.
     - ``refused_because`` and ``rejected_because``: the most frequent reasons and their counts: the limits of risk, and
       the venue's message up to the first colon.
+    - ``copies_failed``: trades of ``[[copy]]`` that failed, and their most frequent reasons in the same way.
     - ``equity``, ``cash``, ``pnl`` and ``fees`` are over all currencies of the account, at the last prices; fees at
       their value when they were paid. ``pnl``: the equity minus the deposits, so after fees. ``left_out``: amounts by
       currency that are in none of these, because no price tells what they are worth.
@@ -101,6 +103,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     refused_because: dict[str, int]
     rejected_because: dict[str, int]
+    copies_failed: int = 0
+    copies_failed_because: dict[str, int] = {}
     unknown: int
     dropped: int
     gaps: dict[str, int]
@@ -188,6 +192,7 @@ class RunObserver:
         whole run under the empty name."""
         self.reasons = Reasons()
         bus.subscribe(RiskLimitBreachedEvent, self.reasons.on_refused, priority=-100, component="report")
+        bus.subscribe(TradeFailedEvent, self.reasons.on_failed, priority=-100, component="report")
         bus.subscribe(OrderRejectedEvent, self.reasons.on_rejected, priority=-100, component="report")
         for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
             bus.subscribe(event_type, self._on_event, priority=-100, component="report")
@@ -262,6 +267,8 @@ def summarise(
         refused=published.get("risk.limit_breached", 0),
         refused_because=observer.reasons.refused,
         rejected_because=observer.reasons.rejected,
+        copies_failed=published.get("trade.failed", 0),
+        copies_failed_because=observer.reasons.failed,
         unknown=sum(account.execution.unknown for account in accounts),
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),

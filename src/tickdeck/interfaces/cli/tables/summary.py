@@ -46,6 +46,8 @@ def print_summary(
     out.print(Padding(columns, (1, 2)))
     if summary.accounts:
         out.print(Text.assemble(("accounts ", "bold"), _accounts(summary)), soft_wrap=whole)
+    if summary.copies_failed:
+        out.print(Text.assemble(("copies ", "bold"), _copies(summary)), soft_wrap=whole)
     if summary.refused_because or summary.rejected_because:
         out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=whole)
     if performance is not None:
@@ -134,6 +136,12 @@ def _reasons(summary: Summary) -> str:
         if reasons
     )
     return "; ".join(told)
+
+
+def _copies(summary: Summary) -> str:
+    """One line: how many copies failed, and the most frequent reason."""
+    reason = next(iter(summary.copies_failed_because), "")
+    return f"{summary.copies_failed:,} failed, most often because: {reason} (tickdeck events RUN --type trade.failed)"
 
 
 def _data(summary: Summary) -> str:
