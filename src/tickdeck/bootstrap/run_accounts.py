@@ -70,15 +70,14 @@ def account_of(config: RunConfig, strategy: StrategyConfig) -> str:
     the run does not trade with it."""
     names = [account.account_id for account in run_accounts(config)]
     wanted = strategy.account or config.account
+    called = strategy.name or strategy.spec
     if len(names) == 1 and not strategy.account:
         return names[0]
     if not wanted:
-        raise ConfigError(
-            f"strategy {strategy.name or strategy.spec}: the run has several accounts; give account = one of {', '.join(names)}"
-        )
+        raise ConfigError(f"strategy {called}: the run has several accounts; give account = one of {', '.join(names)}")
     if wanted not in names:
         raise ConfigError(
-            f"strategy {strategy.name or strategy.spec}: account {wanted} is not on paper, and the run does not trade at an exchange; "
+            f"strategy {called}: account {wanted} is not on paper, and the run does not trade at an exchange; "
             f"give one of {', '.join(names)}, or live = true"
         )
     return wanted

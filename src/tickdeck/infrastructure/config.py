@@ -213,8 +213,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for strategy in self.strategies:
             if strategy.account and strategy.account not in self.accounts:
                 raise ConfigError(
-                    f"strategy {strategy.name or strategy.spec} has the account {strategy.account!r}; describe it under "
-                    f"[accounts.{strategy.account}]"
+                    f"strategy {strategy.name or strategy.spec} has the account {strategy.account!r}; describe it "
+                    f"under [accounts.{strategy.account}]"
                 )
         if self.orders_at_end not in ("cancel", "leave"):
             raise ConfigError(f"orders_at_end is {self.orders_at_end!r}; give 'cancel' or 'leave'")
