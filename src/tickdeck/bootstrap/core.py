@@ -226,6 +226,19 @@ class Core:
         """The engines of one account."""
         return next(account for account in self.accounts if account.account_id == account_id)
 
+    def without_value(self) -> list[str]:
+        """A line for each condition of a strategy or a trigger whose indicators or candles have no value now, because
+        there was too little market data."""
+        found = {
+            name: one.without_value() for name, one in self.strategies.strategies.items() if isinstance(one, Rules)
+        }
+        found |= {f"trigger {name}": texts for name, texts in self.triggers.without_value().items()}
+        return [
+            f"{who}: {', '.join(texts)} had no value until the end: too little market data"
+            for who, texts in found.items()
+            if texts
+        ]
+
     def recall(self, event: DomainEvent) -> None:
         """Fold an event of the record into the state of the engines."""
         for fold in self._folding:

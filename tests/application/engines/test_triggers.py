@@ -360,3 +360,9 @@ def test_a_trigger_that_the_run_cannot_have_hides_no_other() -> None:
         Core({"quiet": Quiet()}, triggers=wishes)
 
     assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == ["trigger a", "trigger b"]
+
+
+def test_it_knows_which_values_the_market_data_was_too_short_for() -> None:
+    core = run(wish("sma(2) > 10 and price > 0"), candles=SECOND, signals=["sma-2"])
+
+    assert core.triggers.without_value() == {"t": ["sma(2)"]}

@@ -403,3 +403,14 @@ def test_rules_whose_stop_is_above_the_market_buy_nothing() -> None:
     assert core.orders == []
     refused = [event.limit for event in core.tape.events if isinstance(event, RiskLimitBreachedEvent)]
     assert refused[0] == "protection"
+
+
+def test_it_knows_which_values_the_market_data_was_too_short_for() -> None:
+    core = run(Rules(enter="vwap(3) > 1 and price > 100 and profit_pct > 1", quantity="1"))
+    rules = core.strategies.strategies["dip"]
+    assert isinstance(rules, Rules)
+
+    core.feed(trade("10", ts=START), trade("10", ts=START + SECOND))
+    assert rules.without_value() == ["vwap(3)"]
+    core.feed(trade("10", ts=START + 2 * SECOND))
+    assert rules.without_value() == []

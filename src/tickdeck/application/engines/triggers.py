@@ -15,7 +15,7 @@ from tickdeck.application.engines.strategies import check_id
 from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, WatchedTrigger
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.strategies import describe_values, source_of, timeframes_in
+from tickdeck.application.strategies import describe_values, source_of, timeframes_in, without_value
 from tickdeck.application.units import duration_ns, moment_ns
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import FUNCTIONS, Reference, Source, parse_condition, signal_name
@@ -332,6 +332,15 @@ class TriggerEngine:
             self._kernel.publish(event)
         if not trigger.is_active:
             self._follow()
+
+    def without_value(self) -> dict[str, list[str]]:
+        """The indicators and candles that have no value now, by active trigger."""
+        return {
+            name: without_value(
+                watched.condition.references, partial(self._values.value, watched.symbol, account=watched.account)
+            )
+            for name, watched in self._watched.items()
+        }
 
     # -- what it receives --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from tickdeck.application.strategies.condition_inputs import (
     profit_percent,
     source_of,
     timeframes_in,
+    without_value,
 )
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
@@ -39,6 +40,7 @@ __all__ = [
     "profit_percent",
     "source_of",
     "timeframes_in",
+    "without_value",
 ]
 
 BUILT_IN: dict[str, type[Strategy]] = {

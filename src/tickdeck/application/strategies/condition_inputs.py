@@ -30,6 +30,7 @@ __all__ = [
     "profit_percent",
     "source_of",
     "timeframes_in",
+    "without_value",
 ]
 
 _BOOKS: tuple[type[DomainEvent], ...] = (OrderBookEvent, OrderBookDeltaEvent)
@@ -94,6 +95,17 @@ def _shown(reference: Reference, value: Decimal | None) -> str:
     if FUNCTIONS[reference.function].kind is Kind.TIME:
         return str(TimeOfDay(int(value) // 1_000_000_000))
     return plain(round(value, 8))
+
+
+def without_value(references: Iterable[Reference], value: Callable[[Reference], Decimal | None]) -> list[str]:
+    """The indicators and candles among ``references`` that have no value, each once: the market data is too short for
+    them, or has nothing of the kind."""
+    market = (Source.TRADES, Source.CANDLES, Source.BOOK)
+    return [
+        str(reference)
+        for reference in dict.fromkeys(references)
+        if source_of(reference) in market and value(reference) is None
+    ]
 
 
 class LastCandles:

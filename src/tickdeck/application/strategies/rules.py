@@ -14,6 +14,7 @@ from tickdeck.application.strategies.condition_inputs import (
     profit_percent,
     source_of,
     timeframes_in,
+    without_value,
 )
 from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import PositionView, Strategy
@@ -170,6 +171,15 @@ class Rules(Strategy):
     def references(self) -> list[Reference]:
         """The values that its conditions name."""
         return [reference for condition in self.conditions.values() for reference in condition.references]
+
+    def without_value(self) -> list[str]:
+        """The indicators and candles of its conditions that have no value now; with several symbols, of which one."""
+        rules = getattr(self, "_rules", {})
+        return [
+            text + (f" of {symbol}" if len(rules) > 1 else "")
+            for symbol in rules
+            for text in without_value(self.references(), partial(self._value, symbol))
+        ]
 
     def required_signals(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(filter(None, map(signal_name, self.references()))))

@@ -282,6 +282,7 @@ def execute(
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
     notes += job.remarks
     notes += _data_warnings(summary)
+    notes += job.core.without_value()
     if summary.left_out:
         from tickdeck.infrastructure.reporting.words import left_out_of_figures
 
