@@ -402,6 +402,21 @@ def test_flatten_closes_a_protected_position_once() -> None:
     assert len(core.orders) == 3
 
 
+def test_flatten_says_what_an_exit_in_doubt_keeps() -> None:
+    core, _ = entered("1", stop_loss=D(95))
+    stop = exits(core)[0]
+    core.report(stop, OrderStatus.UNKNOWN)
+    core.feed(CommandReceived(command="flatten"))
+
+    assert [warning.to_dict()["message"] for warning in core.of("system.warning")] == [
+        f"flatten: 1 {BTC} stay until order {stop.order_id}, which is in doubt, has ended"
+    ]
+    assert len(core.orders) == 2
+
+    core.report(stop, OrderStatus.CANCELLED)
+    assert core.orders[-1].quantity == D(1)
+
+
 def test_a_halt_by_an_operator_stops_no_exit() -> None:
     core, _ = entered("0.5", stop_loss=D(95))
     command(core, "halt")

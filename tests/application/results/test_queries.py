@@ -132,6 +132,11 @@ def test_a_position_says_how_it_is_protected(desk: Desk) -> None:
     assert (part["strategy_id"], part["quantity"], part["stop"], part["target"]) == ("operator", "3", "95", "110")
     assert (part["trails"], part["status"]) == (False, "resting")
     assert (order["stop"], order["limit"], order["reduce_only"]) == ("95", "110", True)
+    assert part["in_doubt"] is None
+
+    core.report(core.orders[1], OrderStatus.UNKNOWN)
+    (position,) = desk.ask("positions")["positions"]
+    assert position["protections"][0]["in_doubt"] == core.orders[1].order_id
 
 
 def test_what_others_lock_is_not_free(desk: Desk) -> None:

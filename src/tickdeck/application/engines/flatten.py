@@ -8,7 +8,7 @@ from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Quantity, Side, plain
+from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side, plain
 
 __all__ = ["Flatten"]
 
@@ -73,6 +73,7 @@ class Flatten:
             self._approve(order.strategy_id, intent)
         for held in list(self._exposure.positions):
             if symbol in ("", held):
+                self._warn_of_doubt(held)
                 self._close(held)
 
     def on_order(self, symbol: str) -> None:
@@ -118,6 +119,14 @@ class Flatten:
             return
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
         self._approve(_RISK, self._on_grid(intent))
+
+    def _warn_of_doubt(self, symbol: str) -> None:
+        """Say what is not closed yet: an order in doubt may close it at the venue."""
+        position = self._exposure.position(symbol)
+        for order in self._exposure.open_in(symbol):
+            if order.status is OrderStatus.UNKNOWN and position * order.side.sign < 0:
+                what = f"{plain(min(order.exposure, abs(position)))} {symbol}"
+                self._warn(f"flatten: {what} stay until order {order.order_id}, which is in doubt, has ended")
 
     def _warn(self, message: str) -> None:
         self._bus.publish(SystemWarning(component=_RISK, message=message))

@@ -192,7 +192,7 @@ def _held(engines: AccountEngines) -> Iterator[dict[str, Any]]:
                 realized_pnl=view.realized_pnl,
                 currency=view.instrument.quote if view.instrument is not None else "",
                 dust=view.is_dust,
-                protections=[_protection(each) for each in book.of(view.symbol)],
+                protections=[_protection(each, engines.execution) for each in book.of(view.symbol)],
                 account_id=portfolio.account_id,
                 user_id=portfolio.user_id,
             )
@@ -225,7 +225,8 @@ def _order(order: Order) -> dict[str, Any]:
     )
 
 
-def _protection(protection: Protection) -> dict[str, Any]:
+def _protection(protection: Protection, execution: ExecutionEngine) -> dict[str, Any]:
+    order = None if protection.exit is None else execution.orders.get(protection.exit.order_id)
     stop, trails = protection.stop()
     return _texts(
         order_id=protection.protection_id,
@@ -235,6 +236,7 @@ def _protection(protection: Protection) -> dict[str, Any]:
         trails=trails,
         target=None if (target := protection.target()) is None else cut(target),
         status=protection.status.value,
+        in_doubt=order.order_id if order is not None and order.status is OrderStatus.UNKNOWN else None,
     )
 
 

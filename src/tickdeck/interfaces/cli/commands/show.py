@@ -113,7 +113,8 @@ def _print_positions(answer: dict[str, Any]) -> None:
                 f"target {_short(part['target'])}" if part["target"] else "",
             ]
             what = f"{part['quantity']} of {part['strategy_id']}: {', '.join(filter(None, prices)) or 'no price yet'}"
-            click.echo(f"{position['symbol']}: {what} ({part['status']}, order {part['order_id']})")
+            doubt = f"; its exit order {part['in_doubt']} is in doubt, it may not protect" if part["in_doubt"] else ""
+            click.echo(f"{position['symbol']}: {what} ({part['status']}, order {part['order_id']}{doubt})")
 
 
 def _print_balances(answer: dict[str, Any]) -> None:
