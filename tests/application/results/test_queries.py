@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from application_kit import BTC, Core, D, instrument
+from copy_kit import Rig
 from risk_kit import Puppet, buy, core_of, do, sell
 
 from tickdeck.application.results import QUERIES, RunQueries, TradeJournal, trade_statistics
@@ -230,8 +231,9 @@ def test_health_has_the_current_parameters_without_secrets() -> None:
     [
         ("secrets", {}, "there is no query 'secrets'; give one of orders, history"),
         ("", {}, "there is no query ''"),
-        ("orders", {"user": "x"}, "orders: there is no argument 'user'; give symbol, strategy"),
-        ("balances", {"symbol": "x"}, "balances: there is no argument 'symbol'; it has none"),
+        ("orders", {"user": "x"}, "orders: there is no argument 'user'; give symbol, strategy, account"),
+        ("balances", {"symbol": "x"}, "balances: there is no argument 'symbol'; give account"),
+        ("balances", {"account": "zoe"}, "this run has no account 'zoe'; it has: main"),
         ("history", {"limit": "0"}, "limit is '0'; give a whole number of at least 1"),
         ("history", {"limit": "-1"}, "limit is '-1'"),
         ("history", {"limit": "1e9"}, "limit is '1e9'"),
@@ -252,3 +254,14 @@ def test_every_query_has_an_answer_before_anything_happened() -> None:
 
     for query in QUERIES:
         assert queries.answer(query, {})
+
+
+def test_only_the_account_that_is_asked_for_answers() -> None:
+    rig = Rig({"follower": "alice"}, {"follower": "bob"})
+    rig.tip("buy", "1")
+    queries = RunQueries(rig.core, journal=lambda: TradeJournal(instrument), figures=dict, health=dict)
+
+    for query, key in (("orders", "orders"), ("balances", "balances")):
+        rows = queries.answer(query, {"account": "bob"})[key]
+        assert {row["account_id"] for row in rows} == {"bob"}
+        assert {row["account_id"] for row in queries.answer(query, {})[key]} >= {"alice", "bob"}

@@ -22,10 +22,10 @@ __all__ = ["QUERIES", "RunQueries"]
 _MOST_ORDERS = 100  # in the history, unless more are asked for
 
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "orders": ("symbol", "strategy"),
-    "history": ("symbol", "strategy", "limit"),
-    "positions": (),
-    "balances": (),
+    "orders": ("symbol", "strategy", "account"),
+    "history": ("symbol", "strategy", "limit", "account"),
+    "positions": ("account",),
+    "balances": ("account",),
     "pnl": ("by",),
     "health": (),
 }
@@ -94,10 +94,19 @@ class RunQueries:
         with money_context():
             return self._answers[query](arguments)
 
+    def _chosen(self, arguments: Mapping[str, str]) -> Sequence[AccountEngines]:
+        """The account that is asked for; all, if none is named."""
+        name, accounts = arguments.get("account", ""), self._engines.accounts
+        chosen = [one for one in accounts if name in ("", one.portfolio.account_id)]
+        if not chosen:
+            there_is = ", ".join(one.portfolio.account_id for one in accounts)
+            raise ConfigError(f"this run has no account {format_value(name)}; it has: {there_is}")
+        return chosen
+
     def _orders(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """The open orders of each account, oldest first."""
         symbol = arguments.get("symbol", "")
-        orders = chain.from_iterable(one.execution.open_of(symbol) for one in self._engines.accounts)
+        orders = chain.from_iterable(one.execution.open_of(symbol) for one in self._chosen(arguments))
         return {"orders": [_order(order) for order in orders if _is_of(order, arguments)]}
 
     def _history(self, arguments: Mapping[str, str]) -> dict[str, Any]:
@@ -106,7 +115,7 @@ class RunQueries:
         if not (most.isascii() and most.isdecimal() and len(most) <= 9 and int(most)):
             raise ConfigError(f"history: limit is {format_value(most)}; give a whole number of at least 1")
         symbol = arguments.get("symbol", "")
-        orders = chain.from_iterable(reversed(one.execution.orders.values()) for one in self._engines.accounts)
+        orders = chain.from_iterable(reversed(one.execution.orders.values()) for one in self._chosen(arguments))
         found = (
             _order(order)
             for order in orders
@@ -114,11 +123,11 @@ class RunQueries:
         )
         return {"orders": list(islice(found, int(most)))}
 
-    def _positions(self, _: Mapping[str, str]) -> dict[str, Any]:
+    def _positions(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """The positions that are not 0, and how their parts are protected."""
-        return {"positions": [position for one in self._engines.accounts for position in _held(one)]}
+        return {"positions": [position for one in self._chosen(arguments) for position in _held(one)]}
 
-    def _balances(self, _: Mapping[str, str]) -> dict[str, Any]:
+    def _balances(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """The balances by currency. ``locked``: by orders that are not ours; ``reserved``: by ours."""
         return {
             "balances": [
@@ -131,7 +140,7 @@ class RunQueries:
                     account_id=account.account_id,
                     user_id=account.user_id,
                 )
-                for account in (one.portfolio.account for one in self._engines.accounts)
+                for account in (one.portfolio.account for one in self._chosen(arguments))
                 for currency, total in account.balances.items()
             ]
         }

@@ -26,11 +26,24 @@ _BY = ("strategy", "symbol", "day", "user", "account")
 @click.argument("what", type=click.Choice(_WHAT), default="health")
 @click.option("--symbol", default="", metavar="S", help="With orders and history: only this symbol.")
 @click.option("--strategy", default="", metavar="ID", help="With orders and history: only this strategy.")
+@click.option(
+    "--account", default="", metavar="NAME", help="With orders, history, positions and balances: only this account."
+)
 @click.option("--limit", default="", metavar="N", help="With history: at most this many orders; default: 100.")
 @click.option("--by", type=click.Choice(_BY), metavar="KEY", help=f"With pnl: by {', '.join(_BY)}; default: strategy.")
 @data_option
 @json_option("The answer as one JSON object")
-def show(run: str, what: str, symbol: str, strategy: str, limit: str, by: str | None, data: Path, as_json: bool) -> int:
+def show(
+    run: str,
+    what: str,
+    symbol: str,
+    strategy: str,
+    account: str,
+    limit: str,
+    by: str | None,
+    data: Path,
+    as_json: bool,
+) -> int:
     """Show the open orders of RUN, its positions, its balances, its PnL, the orders that ended, or how it is (health,
     the default).
 
@@ -43,7 +56,7 @@ def show(run: str, what: str, symbol: str, strategy: str, limit: str, by: str | 
       tickdeck show last orders --symbol BTCUSDT
       tickdeck show last pnl --by day --json
     """
-    arguments = {"symbol": symbol, "strategy": strategy, "limit": limit, "by": by or ""}
+    arguments = {"symbol": symbol, "strategy": strategy, "account": account, "limit": limit, "by": by or ""}
     given = {name: value for name, value in arguments.items() if value}
     answer = _answer(data, run, what, given)
     if as_json:
