@@ -159,7 +159,7 @@ def test_a_strategy_without_code_joins_a_run_from_a_second_terminal(running: Run
 
     assert created.returncode == 0, created.stderr
     assert "effects: strategy.created, strategy.activated" in created.stderr
-    assert (wrong.returncode, "signal 'rsi-3@1h' is not computed in this run" in wrong.stderr) == (1, True)
+    assert (wrong.returncode, "rsi(3, 1h) is not computed in this run" in wrong.stderr) == (1, True)
     orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
     bought = next(order for order in orders if order.strategy_id == "dip")
     assert (bought.side, bought.quantity) == ("buy", Decimal("0.01"))
