@@ -44,6 +44,7 @@ def test_a_bundle_has_the_market_data_that_was_archived(tmp_path: Path, monkeypa
     assert defaults is not None
     monkeypatch.setitem(defaults, "segment", 500)
     folder = stopped(tmp_path / "data", exchange="plain", accounts=ACCOUNTS)
+    resumed(folder, 60)  # which begins a segment of its own, however few the first part of the run has
     assert archive_market(folder, older_than=None, now=START + 1_000 * SECOND, to=tmp_path / "archive")
 
     proven_elsewhere(folder, tmp_path / "archive")

@@ -132,7 +132,7 @@ def trades(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")  # no longer: tests elsewhere spoil their runs on purpose
 def ledger() -> Iterator[list[str]]:
     """Asserts that every run that a test makes in this process, and that traded and reached its end, agrees with the
     independent ledger. Yields the ids of those runs.

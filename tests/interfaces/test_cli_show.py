@@ -99,7 +99,7 @@ def test_the_list_of_runs_says_what_a_running_run_does(tickdeck, running: Runnin
         (("nowhere",), "there is no run 'nowhere'"),
         (("last", "secrets"), "'secrets' is not one of"),
         (("last", "history", "--limit", "0"), "limit is '0'"),
-        (("last", "balances", "--symbol", "X"), "balances: there is no argument 'symbol'; it has none"),
+        (("last", "balances", "--symbol", "X"), "balances: there is no argument 'symbol'; give account"),
         (("last", "pnl", "--by", "hour"), "'hour' is not one of"),
     ],
 )
