@@ -28,7 +28,9 @@ def backtest(*, count: int, folder: str, preloaded: bool) -> Session:
     path = Path(folder) / f"{SYMBOL}-trades.csv"
     write_trades_csv(path, count)
     config = RunConfig(
-        strategies=(StrategyConfig(spec=_STRATEGY),), tapes=(TapeConfig(path=str(path), format="binance-trades"),)
+        strategies=(StrategyConfig(spec=_STRATEGY),),
+        tapes=(TapeConfig(path=str(path), format="binance-trades"),),
+        state_every=0,  # as `tickdeck backtest` has it
     )
     runs = Path(folder) / "runs"
     events = list(open_input(InputFile(path, "binance-trades", SYMBOL))) if preloaded else []

@@ -62,6 +62,8 @@ def build_config(
         "candles": candles,
         "tape_format": tape_format,
         "backtest": backtest or None,
+        # Executing a backtest again is about as fast as making its snapshots, which slow down every tick.
+        "state_every": 0 if backtest and settings.state_every == RunConfig().state_every else None,
     }
     if instruments is not None:  # a table of the file says more than the venue
         changes["instruments"] = read_exchange_info(instruments) | settings.instruments
