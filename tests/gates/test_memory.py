@@ -42,7 +42,8 @@ def kept(run: Run) -> Kept:
 
 
 def _is_ours(found: object) -> bool:
-    return type(found).__module__.startswith("tickdeck.")
+    # A class of a compiled extension, which another test may have imported, can have a descriptor as its __module__.
+    return str(type(found).__module__).startswith("tickdeck.")
 
 
 @pytest.fixture
