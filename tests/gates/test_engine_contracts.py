@@ -27,6 +27,7 @@ from tickdeck.application.engines import (
     TriggerWish,
     VenueGateway,
 )
+from tickdeck.application.engines.strategies.desk import Desk
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
@@ -198,7 +199,7 @@ class Watched:
             if type(owner) in ENGINES:
                 self.published.setdefault(owner.component, set()).add(type(event))
                 return
-            if type(owner).__name__ == "_Desk":
+            if type(owner) is Desk:
                 self.published.setdefault("strategy", set()).add(type(event))
                 return
             frame = frame.f_back

@@ -10,7 +10,7 @@ from typing import Any
 from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.drivers import Driver, LiveDriver, Simulation
 from tickdeck.application.engines import StrategyEngine
-from tickdeck.application.engines.strategy_surroundings import StrategySurroundings
+from tickdeck.application.engines.strategies import StrategySurroundings
 from tickdeck.application.kernel import STRATEGY, Agenda, Kernel
 from tickdeck.application.parameters import Parametrised
 from tickdeck.application.state import (

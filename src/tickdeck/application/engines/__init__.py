@@ -20,9 +20,13 @@ from tickdeck.application.engines.portfolios import Portfolios, Valuations
 from tickdeck.application.engines.protections import StopOrders
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
-from tickdeck.application.engines.strategies import StrategyEngine
-from tickdeck.application.engines.strategy_profits import StrategyProfits
-from tickdeck.application.engines.strategy_snapshots import StrategySnapshot, restore_snapshot, take_snapshot
+from tickdeck.application.engines.strategies import (
+    StrategyEngine,
+    StrategyProfits,
+    StrategySnapshot,
+    restore_snapshot,
+    take_snapshot,
+)
 from tickdeck.application.engines.triggers import TriggerEngine, TriggerWish
 
 __all__ = [

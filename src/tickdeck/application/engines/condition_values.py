@@ -9,7 +9,7 @@ from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.portfolios import Portfolios
 from tickdeck.application.engines.signals import SignalEngine
-from tickdeck.application.engines.strategy_profits import StrategyProfits
+from tickdeck.application.engines.strategies.profits import StrategyProfits
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import LastCandles, profit_percent
 from tickdeck.domain.conditions import Reference, signal_name

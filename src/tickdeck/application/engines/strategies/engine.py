@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import re
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
-from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, not_an_event
+from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error
 from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
-from tickdeck.application.engines.strategy_profits import StrategyProfits
-from tickdeck.application.engines.strategy_surroundings import StrategySurroundings
+from tickdeck.application.engines.strategies.desk import Desk
+from tickdeck.application.engines.strategies.ids import check_id
+from tickdeck.application.engines.strategies.needs import StrategyNeeds
+from tickdeck.application.engines.strategies.profits import StrategyProfits
+from tickdeck.application.engines.strategies.subscriptions import MARKET, OWN_ORDERS, StrategySubscriptions
+from tickdeck.application.engines.strategies.surroundings import StrategySurroundings
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import STRATEGY, Kernel, money_context
+from tickdeck.application.kernel import STRATEGY, Kernel
 from tickdeck.application.parameters import named
 from tickdeck.application.redaction import redacted
-from tickdeck.application.strategies import PositionView, Rules, Strategy, asks_for_profits, timeframes_in
-from tickdeck.domain.conditions import signal_name
+from tickdeck.application.strategies import Rules, Strategy
 from tickdeck.domain.events import (
     ActionIntent,
-    CandleEvent,
     CommandReceived,
     DomainEvent,
     HandlerFailed,
     NotificationAlert,
-    OrderBookDeltaEvent,
-    OrderBookEvent,
-    OrderEvent,
-    OrderFilledEvent,
-    OrderPartiallyFilledEvent,
-    PositionEvent,
     RunResumed,
     RunStarted,
     RunStopped,
-    SignalSnapshotEvent,
-    StateLeg,
     StateUpdated,
     StrategyActivated,
     StrategyCreated,
@@ -55,32 +43,15 @@ from tickdeck.domain.events import (
     StrategyPaused,
     StrategyUpdated,
     SystemWarning,
-    TickEvent,
     TimerFired,
-    TradeEvent,
 )
 from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.trading import PausedStrategies, StrategyDefinition
-from tickdeck.domain.values import Level, Price
-from tickdeck.errors import ConfigError, format_value
+from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
 
 _NO_PARAMETERS = ("strategy_id", "account")  # arguments of a command
-_MARKET: tuple[tuple[type[DomainEvent], str], ...] = (
-    (TradeEvent, "on_trade"),
-    (TickEvent, "on_tick"),
-    (OrderBookEvent, "on_book"),
-    (OrderBookDeltaEvent, "on_book"),
-    (CandleEvent, "on_candle"),
-    (SignalSnapshotEvent, "on_signal"),
-    (PositionEvent, "on_position"),
-)
-_OWN_ORDERS: tuple[tuple[type[DomainEvent], str], ...] = (
-    (OrderEvent, "on_order"),
-    (OrderPartiallyFilledEvent, "on_fill"),
-    (OrderFilledEvent, "on_fill"),
-)
 
 
 class StrategyEngine:
@@ -103,8 +74,8 @@ class StrategyEngine:
         HandlerFailed,
         StrategyActivated,
         TimerFired,
-        *(e for e, _ in _MARKET),
-        *(e for e, _ in _OWN_ORDERS),
+        *(e for e, _ in MARKET),
+        *(e for e, _ in OWN_ORDERS),
     )
     publishes = (
         StrategyDecisionEvent,
@@ -137,7 +108,6 @@ class StrategyEngine:
         """``books_of(account_id)`` are those of one account; it raises ``ConfigError`` if the run has several and the
         id is empty, or if there is none. By default, ``execution`` and ``portfolio`` are those of every account."""
         self._kernel = kernel
-        self._candles = candles
         self.instrument = instrument
         self.market_data = market_data
         self.signals = signals
@@ -157,9 +127,8 @@ class StrategyEngine:
         """What each strategy is, by its id."""
         self._portfolios: dict[str, PortfolioEngine] = {}  # those of the strategies' accounts
         self._account_of_new = ""  # of the last command that created a strategy, in a past that is restored
-        self._heard_by: dict[str, list[Subscription]] = {}
-        self.surroundings: dict[str, StrategySurroundings] = {}
-        """What is around the methods of each strategy, by its id."""
+        self._subscriptions = StrategySubscriptions(kernel, candles)
+        self._needs = StrategyNeeds(signals, candles, profits, symbols)
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
             "strategy-create": self._create,
             "strategy-pause": self._pause,
@@ -192,10 +161,8 @@ class StrategyEngine:
         self.strategies[strategy_id] = strategy
         self._portfolios[strategy_id] = portfolio or self.portfolio
         self.definitions[strategy_id] = StrategyDefinition(strategy_id, name or strategy_id, strategy.role, in_run=True)
-        strategy._desk = _Desk(
-            self, self._kernel, strategy_id, execution or self.execution, portfolio or self.portfolio
-        )
-        self._listen(strategy_id)
+        strategy._desk = Desk(self, self._kernel, strategy_id, execution or self.execution, portfolio or self.portfolio)
+        self._subscriptions.listen(strategy_id, strategy)
 
     def portfolio_of(self, strategy_id: str) -> PortfolioEngine:
         """That of the account with which a strategy trades."""
@@ -211,71 +178,17 @@ class StrategyEngine:
 
     def signal_names(self, strategy_id: str) -> list[str]:
         """The full names of the signals that a strategy asks for."""
-        return self._signals_of(self.strategies[strategy_id])
+        return self._needs.signals_of(self.strategies[strategy_id])
 
-    def _signals_of(self, strategy: Strategy) -> list[str]:
-        return [self.signals.full_name(name, timeframes_of(strategy)) for name in strategy.required_signals()]
-
-    def _listen(self, strategy_id: str) -> None:
-        """Subscribe the methods that the strategy's class overrides."""
-        strategy = self.strategies[strategy_id]
-        surroundings = self.surroundings.get(strategy_id)
-        if surroundings is None:
-            surroundings = self.surroundings[strategy_id] = StrategySurroundings(strategy, self._kernel)
-        else:
-            surroundings.renew()
-        run_in_context: Callable[[Callable[[Any], object], Any], object] = surroundings.context.run
-        self._heard_by[strategy_id] = subscriptions = []
-
-        def hear(
-            topic: type[DomainEvent],
-            method: str,
-            *,
-            where: Callable[[Any], bool] | None = None,
-            handler: Callable[[Any], None] | None = None,
-        ) -> None:
-            def still_wanted(event: DomainEvent) -> bool:
-                # One event may go to two methods, such as a fill: not to the second if the first raised.
-                return where is not None and where(event) and subscription.active
-
-            if getattr(type(strategy), method) is not getattr(Strategy, method):
-                subscription = self._kernel.subscribe(
-                    topic,
-                    partial(run_in_context, handler or getattr(strategy, method)),
-                    where=where and still_wanted,
-                    priority=PRIORITY[self.component],
-                    name=f"{strategy_id}.{method}",
-                    component=f"{STRATEGY}{strategy_id}",
-                )
-                subscriptions.append(subscription)
-
-        for topic, method in _MARKET:
-            hear(topic, method, where=self._candles.filter(timeframes_of(strategy)) if topic is CandleEvent else None)
-        for topic, method in _OWN_ORDERS:
-            hear(topic, method, where=lambda event: event.strategy_id == strategy_id)
-        hear(
-            TimerFired,
-            "on_timer",
-            where=lambda event: event.owner == strategy_id,
-            handler=surroundings.on_timer,
-        )
-        for event_class in strategy.required_events():
-            hear(event_class, "on_event")
-        hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
-        hear(
-            StrategyActivated,
-            "on_activated",
-            where=lambda event: event.strategy_id == strategy_id,
-            handler=lambda _: strategy.on_activated(),
-        )
-        hear(RunStopped, "on_stop", handler=lambda _: strategy.on_stop())
+    @property
+    def surroundings(self) -> Mapping[str, StrategySurroundings]:
+        """What is around the methods of each strategy, by its id."""
+        return self._subscriptions.surroundings
 
     def listen_again(self, strategy_id: str) -> list[Subscription]:
         """Subscribe the methods of a strategy in a run that is restored, as after a pause. Returns the new
         subscriptions."""
-        self._mute(strategy_id)
-        self._listen(strategy_id)
-        return self._heard_by[strategy_id]
+        return self._subscriptions.listen(strategy_id, self.strategies[strategy_id])
 
     def on_handler_failed(self, failed: HandlerFailed) -> None:
         strategy_id = failed.component.removeprefix(STRATEGY)
@@ -298,7 +211,7 @@ class StrategyEngine:
     def on_resumed(self, _: RunResumed) -> None:
         for strategy_id, reason in self.failed_in_past.items():
             if strategy_id in self.strategies and strategy_id not in self.paused:
-                self._mute(strategy_id)
+                self._subscriptions.mute(strategy_id)
                 self._change(self.definitions[strategy_id].pause(reason))
 
     def recall(self, event: DomainEvent) -> None:
@@ -313,15 +226,15 @@ class StrategyEngine:
             return
         self.definitions[strategy_id].apply(event)
         if isinstance(event, StrategyPaused):
-            self._mute(strategy_id)
-        elif isinstance(event, StrategyActivated) and strategy_id not in self._heard_by:
-            self._listen(strategy_id)
+            self._subscriptions.mute(strategy_id)
+        elif isinstance(event, StrategyActivated) and strategy_id not in self._subscriptions:
+            self._subscriptions.listen(strategy_id, self.strategies[strategy_id])
         elif isinstance(event, StrategyUpdated):
             # The new code may not have the parameter any more, or refuse the value.
             with contextlib.suppress(Exception):
                 self._set_parameters(strategy_id, event.parameters)
         elif isinstance(event, StrategyDeleted):
-            self._mute(strategy_id)
+            self._subscriptions.mute(strategy_id)
             del self.strategies[strategy_id], self.definitions[strategy_id]
 
     def _join_again(self, created: StrategyCreated) -> None:
@@ -360,21 +273,21 @@ class StrategyEngine:
     def _join(self, strategy_id: str, strategy: Rules, account: str) -> None:
         """Add a strategy to a run that works. Raises ``ConfigError`` if the run does not have what it needs."""
         execution, portfolio = self._books_of(account) if self._books_of is not None else (None, None)
-        self._check_data(strategy, [*self.strategies, strategy_id])
+        self._needs.check(strategy, [*self.strategies, strategy_id])
         self.add(strategy_id, strategy, execution=execution, portfolio=portfolio)
 
     def _pause(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is already paused")
             return
-        self._mute(strategy_id)
+        self._subscriptions.mute(strategy_id)
         self._change(self.definitions[strategy_id].pause(_reason(command)))
 
     def _activate(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id not in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is not paused")
             return
-        self._listen(strategy_id)
+        self._subscriptions.listen(strategy_id, self.strategies[strategy_id])
         self._change(self.definitions[strategy_id].activate(_reason(command)))
 
     def _update(self, strategy_id: str, command: CommandReceived) -> None:
@@ -387,7 +300,7 @@ class StrategyEngine:
                 raise ConfigError(
                     "required_candles() now returns different timeframes; they are fixed when the run begins"
                 )
-            self._check_data(strategy, list(self.strategies))
+            self._needs.check(strategy, list(self.strategies))
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             self._set_parameters(strategy_id, before)
             kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
@@ -403,35 +316,17 @@ class StrategyEngine:
         strategy = self.strategies[strategy_id]
         events = strategy.required_events()
         strategy.set_parameters(parameters)
-        if strategy_id in self._heard_by and strategy.required_events() != events:
+        if strategy_id in self._subscriptions and strategy.required_events() != events:
             self.listen_again(strategy_id)
-
-    def _check_data(self, strategy: Strategy, strategies: Sequence[str]) -> None:
-        """Raise ``ConfigError`` if a strategy needs signals or candles that the run does not have: they are only
-        computed from the start on."""
-        if isinstance(strategy, Rules):
-            for reference in strategy.references():
-                if (name := signal_name(reference)) and not self.signals.computes(name):
-                    raise ConfigError(f"{reference} is not computed in this run; only what the configuration names is")
-        self.signals.check(self._signals_of(strategy))
-        if isinstance(strategy, Rules):
-            strategy.check_names(self.symbols, strategies)
-            self._candles.check(timeframes_in(strategy.conditions.values()))
-            if asks_for_profits(strategy.conditions.values()) and not self.profits.is_kept:
-                raise ConfigError("this run does not follow what strategies earn; ask for pnl before it starts")
 
     def _delete(self, strategy_id: str, command: CommandReceived) -> None:
         desk = self.strategies.pop(strategy_id).desk
-        self._mute(strategy_id)
+        self._subscriptions.mute(strategy_id)
         cancels = (ActionIntent(action="cancel", symbol="", order_id=order_id) for order_id in desk.open_orders(None))
         intents = tuple(cancels)
         if intents:
             desk.decide(intents, "the strategy is deleted")
         self._change(self.definitions.pop(strategy_id).delete(_reason(command)))
-
-    def _mute(self, strategy_id: str) -> None:
-        for subscription in self._heard_by.pop(strategy_id, ()):
-            subscription.cancel()
 
     def _change(self, event: StrategyPaused | StrategyActivated | StrategyDeleted) -> None:
         self.paused.apply(event)
@@ -439,137 +334,6 @@ class StrategyEngine:
 
     def _warn(self, command: CommandReceived, why: str) -> None:
         self._kernel.publish(SystemWarning(component=self.component, message=f"{command.command}: {why}"))
-
-
-class _Desk:
-    """The ``StrategyDesk`` of one strategy in a run."""
-
-    def __init__(
-        self,
-        engine: StrategyEngine,
-        kernel: Kernel,
-        strategy_id: str,
-        execution: ExecutionEngine,
-        portfolio: PortfolioEngine,
-    ) -> None:
-        self._engine = engine
-        self._execution = execution
-        self._portfolio = portfolio
-        self._kernel = kernel
-        self.strategy_id = strategy_id
-        self.symbols = engine.symbols
-        self.clock = kernel.clock
-        self.rng = random.Random(f"{engine.seed}/{strategy_id}")
-        self._timeframes = timeframes_of(engine.strategies[strategy_id])
-        self._full_names: dict[str, str] = {}
-
-    def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]:
-        """Publish a decision. Each order intent gets its client order id now, so that the strategy can use it
-        immediately. Quantities are rounded down to the lot size."""
-        decision_id = self._kernel.next_id()
-        intents = tuple(map(self._on_grid, intents))
-        named = tuple(
-            intent
-            if intent.order_id or intent.action != "order"
-            else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
-            for k, intent in enumerate(intents)
-        )
-        portfolio = self._portfolio
-        self._kernel.publish(
-            StrategyDecisionEvent(
-                **self._engine.labels(self.strategy_id),
-                account_id=portfolio.account_id,
-                user_id=portfolio.user_id,
-                intents=named,
-                reason=reason,
-                source=self.strategy_id,
-            )
-        )
-        return tuple(intent.order_id for intent in named)
-
-    def _on_grid(self, intent: ActionIntent) -> ActionIntent:
-        """The intent with its quantity rounded to the lot size, because ``equity * share / price`` has 28 digits. A
-        quantity below one lot is unchanged, so that risk refuses it with a reason."""
-        symbol = intent.symbol
-        if intent.action == "amend":
-            order = self._execution.orders.get(intent.order_id)
-            symbol = order.symbol if order is not None else ""
-        if not symbol or not intent.quantity:
-            return intent
-        try:
-            quantity = self._engine.instrument(symbol).quantise_quantity(intent.quantity)
-        except (ConfigError, ArithmeticError):
-            return intent  # risk refuses the symbol or the number, with the reason
-        if not quantity or quantity == intent.quantity:  # on the grid already: it stays as it was written
-            return intent
-        return msgspec.structs.replace(intent, quantity=quantity)
-
-    def signal(self, name: str, symbol: str) -> float | None:
-        signals = self._engine.signals
-        if self._timeframes:
-            full = self._full_names.get(name)
-            if full is None:
-                full = self._full_names[name] = signals.full_name(name, self._timeframes)
-            name = full
-        return signals.value(name, symbol)
-
-    def position(self, symbol: str) -> PositionView:
-        with money_context():
-            return self._portfolio.view(symbol)
-
-    def equity(self) -> Decimal:
-        with money_context():
-            return self._portfolio.equity()
-
-    def known_equity(self) -> Decimal | None:
-        with money_context():
-            return self._portfolio.known_equity()
-
-    def profit(self, strategy_id: str) -> Decimal | None:
-        with money_context():
-            return self._engine.profits.profit(strategy_id)
-
-    def profit_percent(self, strategy_id: str) -> Decimal | None:
-        with money_context():
-            return self._engine.profits.percent(strategy_id)
-
-    def price(self, symbol: str) -> Price | None:
-        return self._engine.market_data.market(symbol).price
-
-    def best(self, symbol: str) -> tuple[Level | None, Level | None]:
-        market = self._engine.market_data.market(symbol)
-        return market.best_bid, market.best_ask
-
-    def open_orders(self, symbol: str | None) -> tuple[str, ...]:
-        return self._execution.open_orders(self.strategy_id, symbol)
-
-    def set_timer(self, name: str, delay: int) -> int:
-        return self._kernel.set_timer(self._kernel.clock.now() + max(delay, 0), name, self.strategy_id)
-
-    def cancel_timer(self, timer_id: int) -> None:
-        self._kernel.cancel_timer(timer_id)
-
-    def update_state(self, values: dict[str, str], legs: tuple[StateLeg, ...]) -> None:
-        self._kernel.publish(
-            StateUpdated(owner=self.strategy_id, kind="strategy", values=values, legs=legs, source=self.strategy_id)
-        )
-
-    def notify(self, text: str, severity: str, recipients: tuple[str, ...]) -> None:
-        self._kernel.publish(
-            NotificationAlert(text=text, severity=severity, recipients=recipients, source=self.strategy_id)
-        )
-
-    def publish(self, event: DomainEvent) -> None:
-        if not isinstance(event, DomainEvent):
-            raise not_an_event(event)
-        if type(event).__module__.startswith("tickdeck."):
-            raise ConfigError(
-                f"publish: {event.event_type} belongs to Tickdeck; publish events of your own classes, and trade with "
-                "buy, sell and cancel"
-            )
-        event = event.__copy__()
-        force_setattr(event, "source", self.strategy_id)
-        self._kernel.publish(event)
 
 
 def _reason(command: CommandReceived) -> str:
@@ -586,20 +350,3 @@ def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
 
 def _without_secrets(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: redacted(msgspec.to_builtins(value), name) for name, value in parameters.items()}
-
-
-def check_id(strategy_id: str) -> None:
-    """Raise ``ConfigError`` if ``strategy_id`` is not a name."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", strategy_id):
-        given = format_value(strategy_id)
-        raise ConfigError(f"{given} is no name; use letters, digits, '-' and '_', beginning with a letter")
-
-
-def strategy_ids(names: Sequence[str]) -> list[str]:
-    """A unique id for each strategy of a run: its name, with ``-2``, ``-3``, ... if it is repeated."""
-    seen: dict[str, int] = {}
-    ids = []
-    for name in names:
-        seen[name] = count = seen.get(name, 0) + 1
-        ids.append(name if count == 1 else f"{name}-{count}")
-    return ids
