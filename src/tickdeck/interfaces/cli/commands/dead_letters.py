@@ -49,7 +49,7 @@ def dead_letters(run: str, event_id: str | None, resend: bool, handler: str | No
     if resend:
         if event_id is None:
             raise click.UsageError("give the id of the event: tickdeck dead-letters RUN EVENT_ID --resend")
-        from tickdeck.interfaces.cli.commands.control import send
+        from tickdeck.interfaces.cli.sending import send
 
         return send(data, run, "resend", "", token_hex(8), as_json, event_id=event_id, handler=handler or "")
     letters = [letter for letter in _letters(find_tape(data, run)) if handler in (None, letter.handler)]

@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from tickdeck.application.units import iso_time, span
-from tickdeck.interfaces.cli.commands.control import account_options, send
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import recorded_run
 from tickdeck.interfaces.cli.output import console, note, print_lines
+from tickdeck.interfaces.cli.sending import account_options, send
 
 if TYPE_CHECKING:
     from tickdeck.domain.trading import Trigger

@@ -1,0 +1,1 @@
+"""The commands to a running run: one file each. Each is sent by ``interfaces.cli.sending``."""
