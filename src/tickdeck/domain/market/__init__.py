@@ -5,6 +5,7 @@ from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord, with_o
 from tickdeck.domain.market.candles import CandleBuilder, CandleResampler
 from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
+from tickdeck.domain.market.liquidity import Liquidity
 from tickdeck.domain.market.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.market.timeframe import Timeframe, parse_timeframe
 from tickdeck.domain.market.trade_gaps import TradeGaps
@@ -20,6 +21,7 @@ __all__ = [
     "Fill",
     "Gap",
     "Instrument",
+    "Liquidity",
     "MarketRecord",
     "Matcher",
     "OrderBook",

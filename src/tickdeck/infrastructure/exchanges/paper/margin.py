@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tickdeck.domain.accounts import MarginTerms
-from tickdeck.domain.market import Instrument
+from tickdeck.domain.events import CandleEvent, DomainEvent
+from tickdeck.domain.market import CandleOpen, Instrument, Liquidity
 from tickdeck.domain.trading import EXACT, Position
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
 
-__all__ = ["PaperMargin"]
+__all__ = ["PaperMargin", "check_balances", "prices_to_close"]
 
 
 class PaperMargin:
@@ -87,3 +90,26 @@ class PaperMargin:
             if self._instruments[name].quote == quote:
                 lent = EXACT.add(lent, EXACT.subtract(position.cost, self.terms.initial(position.cost)))
         self._credit[quote] = lent
+
+
+def prices_to_close(
+    position: Position, event: DomainEvent | CandleOpen, liquidity: Liquidity
+) -> tuple[Price, Price] | None:
+    """The worst price that ``event`` shows for closing a position, and the one at which it could be closed then.
+    ``None`` while no price is known."""
+    long = position.quantity > 0
+    if isinstance(event, CandleEvent) and (liquidity.only_candles or not liquidity.last_candle):
+        # It went through every price of its range.
+        return event.low if long else event.high, event.open
+    shown = event.price if isinstance(event, CandleOpen) else liquidity.reference(Side.SELL if long else Side.BUY)
+    return None if shown is None else (shown, shown)
+
+
+def check_balances(instruments: Iterable[Instrument], config: PaperConfig) -> None:
+    """Raise ``ConfigError`` if a margin account begins with coins."""
+    coins = {instrument.base: instrument for instrument in instruments if config.balances.get(instrument.base)}
+    for coin, instrument in coins.items():
+        raise ConfigError(
+            f"paper venue: a margin account begins with {instrument.quote} alone, but balances has {coin}; remove it, "
+            "or remove leverage"
+        )

@@ -26,10 +26,9 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     VenueInstrumentReported,
 )
-from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome
 from tickdeck.domain.trading import Order, Position
-from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
-from tickdeck.errors import ConfigError
+from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.account import (
     PaperAccount,
     begins_with,
@@ -37,16 +36,14 @@ from tickdeck.infrastructure.exchanges.paper.account import (
     fee_of,
     start_balances,
 )
+from tickdeck.infrastructure.exchanges.paper.admission import Admission
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
-from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin
+from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin, check_balances, prices_to_close
 from tickdeck.infrastructure.exchanges.paper.past import VenuePast
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
 from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
 
 __all__ = ["PaperConfig", "PaperVenue"]
-
-_PROTECTION = Decimal("1.05")
-"""The most that a market buy pays while it waits for prices, as a multiple of the last price. This much is locked."""
 
 
 class PaperVenue:
@@ -84,8 +81,6 @@ class PaperVenue:
         self._instruments = dict(instruments)
         terms = config.margin
         self._margin = PaperMargin(terms, self._instruments) if terms is not None else None
-        self._share = terms.initial(Decimal(1)) if terms is not None else Decimal(1)  # of its cost, what a buy needs
-        self._with_fee = self._share + max(config.maker_fee, config.taker_fee)
         self._closed: dict[str, str] = {}  # why a symbol is not traded now
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
@@ -95,17 +90,15 @@ class PaperVenue:
         self._trades = 0
         self._tickets = Tickets()
         if self._margin is not None:
-            _check_balances(self._instruments.values(), config)
+            check_balances(self._instruments.values(), config)
         self._credit = self._margin.credit if self._margin is not None else None
         self.accounts = {name: self._new_account(owner) for name, owner in self._owners.items()}
-        # On candles, an order that protects a fill counts from the open before that fill, or before the cancel of the
-        # order that it replaces: a report and another order lie between.
-        self._reaction_ns = config.ack_latency_ns + config.order_latency_ns + 3 * config.jitter_ns
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {
             symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
             for symbol, instrument in self._instruments.items()
         }
+        self._admission = Admission(config, self._instruments, self._matchers, self._owners, self._closed, self._margin)
         # By type, then by symbol: one look-up each for every market event.
         self._handlers: dict[type, dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
         for symbol, matcher in self._matchers.items():
@@ -234,7 +227,7 @@ class PaperVenue:
             self._reports.order(request, known, now, f"order id {request.order_id} was used before; order ignored")
             return
         ticket = self._tickets.open(request, self.accounts.get(request.account_id, self.account))
-        refusal = self._refusal(request, ticket, now)
+        refusal = self._admission.refusal(request, ticket, now)
         if refusal is not None:
             self._reports.order(request, ticket, now, refusal)
             self._close(ticket)
@@ -247,54 +240,23 @@ class PaperVenue:
         if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
             ticket.status = OrderStatus.ACCEPTED
             self._reports.order(request, ticket, now)
-        ticket.account.lock(order.order_id, ticket.currency, self._need(ticket, order.quantity))
+        ticket.account.lock(order.order_id, ticket.currency, self._admission.need(ticket, order.quantity))
         self._settle(request.symbol, outcomes, now)
 
     def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
-        refusal = self._amend_refusal(request, ticket)
+        refusal = self._admission.amend_refusal(request, ticket)
         if ticket is None or refusal is not None:
             self._reports.amend(request, ticket, now, f"amend refused: {refusal}")
             return
-        order = ticket.order
-        assert order is not None
-        if order.side is Side.BUY or self._margin is not None:
-            ticket.worst = request.limit
-            ticket.unit = request.limit * self._with_fee
+        self._admission.reprice(ticket, request.limit)
         outcomes = self._matchers[ticket.request.symbol].amend(
             request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
         )
         self._reports.amend(request, ticket, now)
-        ticket.account.lock(request.order_id, ticket.currency, self._need(ticket, request.quantity - ticket.filled))
+        need = self._admission.need(ticket, request.quantity - ticket.filled)
+        ticket.account.lock(request.order_id, ticket.currency, need)
         self._settle(ticket.request.symbol, outcomes, now)
-
-    def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
-        """Why the venue leaves the order unchanged, in words; ``None`` if it changes it."""
-        if ticket is None or ticket.order is None:
-            return f"the venue has no order {request.order_id}"
-        if ticket.status.is_final:
-            return f"the order is {ticket.status.value}"
-        order, symbol = ticket.order, ticket.request.symbol
-        if closed := self._closed.get(symbol):
-            return f"{symbol} is not traded now: {closed}"
-        if ticket.request.stop is not None:
-            return "an order with a stop cannot be amended"
-        if order.limit is None or order.time_in_force not in (TimeInForce.GTC, TimeInForce.POST_ONLY):
-            return "only limit orders that may rest can be amended"
-        if request.quantity <= ticket.filled:
-            return f"{ticket.filled} is filled already"
-        violation = self._instruments[symbol].violation(ticket.request.order_type, request.quantity, request.limit)
-        if violation is not None:
-            return violation
-        if order.time_in_force is TimeInForce.POST_ONLY and self._matchers[symbol].takes(order.side, request.limit):
-            return f"post only: {request.limit} would take"
-        by_limit = order.side is Side.BUY or self._margin is not None
-        unit = request.limit * self._with_fee if by_limit else ticket.unit
-        need = self._need(ticket, request.quantity - ticket.filled, unit)
-        free = ticket.account.free(ticket.currency) + ticket.account.locked_by(request.order_id)
-        if need > max(free, ZERO):  # an order that needs nothing may leave a debt
-            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
-        return None
 
     def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
@@ -308,38 +270,6 @@ class PaperVenue:
             ticket.account.lock(request.order_id, ticket.currency, ZERO)
             self._reports.order(request, ticket, now)
             self._close(ticket)
-
-    def _refusal(self, request: OrderSubmittedEvent, ticket: Ticket, now: int) -> str | None:
-        """Why the venue does not take the order, in words; ``None`` if it does. ``ticket`` says what it locks."""
-        instrument = self._instruments.get(request.symbol)
-        if instrument is None:
-            return f"symbol {request.symbol} is not traded here"
-        if request.account_id not in self.accounts:
-            return f"account {request.account_id} is not known here"
-        if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
-            return "a market order cannot be post only"
-        if closed := self._closed.get(request.symbol):
-            return f"{request.symbol} is not traded now: {closed}"
-        matcher = self._matchers[request.symbol]
-        reference = request.limit if request.limit is not None else request.stop
-        if reference is None:
-            reference = matcher.liquidity.reference(request.side)
-        if reference is None:
-            return f"no price of {request.symbol} is known yet"
-        violation = instrument.violation(request.order_type, request.quantity, reference)
-        if violation is None and request.stop is not None:
-            violation = instrument.violation(OrderType.LIMIT, request.quantity, request.stop)
-        if violation is not None:
-            return violation
-        if request.reduce_only:
-            most = ticket.account.reducible(instrument, request.side)
-            if request.quantity > most:
-                return f"reduce only: {request.quantity} is more than the {most} that it could close"
-        self._set_terms(request, ticket, now, reference)
-        need, free = self._need(ticket, request.quantity), ticket.account.free(ticket.currency)
-        if need > max(free, ZERO):  # what needs nothing may owe
-            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
-        return None
 
     def _work_again(self, request: OrderSubmittedEvent, known: Order, now: int) -> None:
         """Go on with the unfilled part of an order that was open in a restored past. A ``post_only`` order
@@ -359,67 +289,17 @@ class PaperVenue:
         reference = rest.limit if rest.limit is not None else matcher.liquidity.reference(rest.side)
         if reference is None:  # a market order before the first price
             return
-        self._set_terms(rest, ticket, now, reference)
+        self._admission.set_terms(rest, ticket, now, reference)
         order = ticket.order
         assert order is not None
         order.quantity, order.filled = known.quantity, known.filled
         ticket.filled, ticket.venue_order_id, ticket.status = known.filled, known.venue_order_id, known.status
-        ticket.account.lock(order.order_id, ticket.currency, self._need(ticket, order.remaining))
+        ticket.account.lock(order.order_id, ticket.currency, self._admission.need(ticket, order.remaining))
         self._settle(request.symbol, matcher.submit(order, again=True), now)
 
     def price(self, symbol: str) -> Price | None:
         """The best price for a buy of ``symbol``, or the last one; ``None`` if none is known yet."""
         return self._matchers[symbol].liquidity.reference(Side.BUY)
-
-    def _set_terms(self, request: OrderSubmittedEvent, ticket: Ticket, now: int, reference: Price) -> None:
-        """Say how the order is worked, and what a unit of it locks."""
-        instrument, matcher = self._instruments[request.symbol], self._matchers[request.symbol]
-        ticket.order = WorkingOrder(
-            order_id=request.order_id,
-            side=request.side,
-            quantity=request.quantity,
-            arrival=now - self._config.feed_latency_ns - (self._reaction_ns if request.protects else 0),
-            limit=request.limit,
-            time_in_force=request.time_in_force,
-            stop=request.stop,
-        )
-        if self._margin is not None:
-            ticket.currency = instrument.quote
-            if request.side is Side.SELL:
-                ticket.worst = max(reference, matcher.liquidity.reference(Side.SELL) or reference)
-            else:
-                closes = request.quantity <= -self._margin.position(request.symbol).quantity
-                ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=closes)
-            ticket.unit = ticket.worst * self._with_fee
-        elif request.side is Side.SELL:
-            ticket.currency = instrument.base
-            ticket.unit = ZERO if self._config.short_selling else Decimal(1)
-        else:
-            ticket.currency = instrument.quote
-            # Buying back what is owed must always be possible, whatever is left to pay it with.
-            covers = request.reduce_only and request.quantity <= -ticket.account.total(instrument.base)
-            ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=covers)
-            ticket.unit = ZERO if covers else ticket.worst * self._with_fee
-
-    def _worst_price(
-        self, ticket: Ticket, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
-    ) -> Price:
-        """The highest price (quote) that this buy can come to pay. ``covers``: it buys back what is owed."""
-        order = ticket.order
-        assert order is not None
-        if order.stop is not None:
-            return order.stop * _PROTECTION
-        if order.limit is not None:
-            return order.limit
-        if matcher.liquidity.displayed:
-            return matcher.worst_price(order.side, order.quantity) or reference
-        if covers:
-            return reference  # at any price
-        # Its prices are unknown in advance. It may pay what is free, up to the protection.
-        affordable = ticket.account.free(instrument.quote) / (order.quantity * self._with_fee)
-        affordable -= affordable % instrument.tick_size
-        order.worst = max(min(reference * _PROTECTION, affordable), reference)
-        return order.worst
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -444,9 +324,9 @@ class PaperVenue:
         account.lock(order.order_id, ticket.currency, ZERO)
         if self._margin is not None:
             self._margin.fill(symbol, order.side, fill.price, fill.quantity)
-        need = self._need(ticket, remaining)
-        without_fee = need / self._with_fee * self._share if self._margin is not None else ticket.worst * remaining
-        fee = account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=without_fee)
+        need = self._admission.need(ticket, remaining)
+        reserve = self._admission.without_fee(ticket, need, remaining)
+        fee = account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=reserve)
         lock = max(min(need, account.free(ticket.currency)), ZERO)
         account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
@@ -462,15 +342,6 @@ class PaperVenue:
 
     # -- margin -------------------------------------------------------------------------------------------------
 
-    def _need(self, ticket: Ticket, remaining: Quantity, unit: Money | None = None) -> Money:
-        """What the rest of an order locks. In a margin account, closing a position needs nothing."""
-        unit = ticket.unit if unit is None else unit
-        if self._margin is None:
-            return unit * remaining
-        request = ticket.request
-        closing = self._margin.reserve_closing(request.symbol, request.order_id, request.side, remaining)
-        return unit * (remaining - closing)
-
     def _has_stop(self, symbol: str) -> bool:
         """Whether an order waits at a stop, which a price on its way to the liquidation reaches first."""
         assert self._margin is not None
@@ -483,17 +354,10 @@ class PaperVenue:
         position, liquidity = self._margin.position(symbol), self._matchers[symbol].liquidity
         if position.is_flat:
             return
-        long = position.quantity > 0
-        if isinstance(event, CandleEvent) and (liquidity.only_candles or not liquidity.last_candle):
-            # It went through every price of its range.
-            worst, market = (event.low if long else event.high), event.open
-        elif isinstance(event, CandleOpen):
-            worst = market = event.price
-        else:
-            shown = liquidity.reference(Side.SELL if long else Side.BUY)
-            if shown is None:
-                return
-            worst = market = shown
+        prices = prices_to_close(position, event, liquidity)
+        if prices is None:
+            return
+        worst, market = prices
         if self._margin.terms.liquidates(position, worst):
             self._liquidate(position, market, event.ts_ingress)
         elif self._margin.calls(symbol, worst):
@@ -531,12 +395,3 @@ def _is_target(pair: OrderSubmittedEvent, price: Price) -> bool:
     """Whether a pair was filled at its target."""
     assert pair.limit is not None
     return (price - pair.limit) * pair.side.sign <= 0
-
-
-def _check_balances(instruments: Iterable[Instrument], config: PaperConfig) -> None:
-    coins = {instrument.base: instrument for instrument in instruments if config.balances.get(instrument.base)}
-    for coin, instrument in coins.items():
-        raise ConfigError(
-            f"paper venue: a margin account begins with {instrument.quote} alone, but balances has {coin}; remove it, "
-            "or remove leverage"
-        )
