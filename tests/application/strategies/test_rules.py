@@ -122,6 +122,52 @@ def test_an_order_that_is_open_is_not_repeated_and_a_rejected_one_waits() -> Non
     assert len(decided(core)) == 2
 
 
+def test_an_order_that_the_venue_ends_unfilled_is_tried_again_ever_later_with_one_alert() -> None:
+    core = run(Rules(enter="price > 1", quantity="1", trades_a_day=1))
+    at = []
+    for minute in range(40):
+        core.feed(trade("14", ts=START + minute * MINUTE))
+        if len(core.orders) > len(at):
+            at.append(minute)
+            core.report(core.orders[-1], OrderStatus.EXPIRED, "no liquidity")
+    assert at == [0, 1, 3, 7, 15, 31]  # none of them counts as an entry of the day
+    [alert] = core.of("notification.alert")
+    assert "dip: an order in BTCUSDT ended unfilled: expired (no liquidity); it is tried again" in alert.payload["text"]
+
+    core.feed(trade("14", ts=START + 63 * MINUTE))
+    core.fill(core.orders[-1], "14")
+    core.feed(CommandReceived(command="flatten"))
+    core.fill(core.orders[-1], "14")
+    core.feed(trade("14", ts=START + 70 * MINUTE))
+    assert len(core.orders) == 8
+
+
+def test_a_short_that_others_closed_is_not_bought_back() -> None:
+    rules = Rules(side="sell", enter="price > 20", exit="price < 10", quantity="2")
+    core = run(rules, trade("21", ts=START), short_selling=True)
+    core.fill(core.orders[0], "21")
+    assert (core.orders[0].side, core.portfolio.quantity(BTC)) == ("sell", D(-2))
+    core.feed(CommandReceived(command="flatten"))
+    core.fill(core.orders[1], "21")
+
+    core.feed(trade("9", ts=START + SECOND), trade("8", ts=START + HOUR))
+    assert [order.side for order in core.orders] == ["sell", "buy"]
+    core.feed(trade("22", ts=START + 2 * HOUR))
+    assert [order.side for order in core.orders] == ["sell", "buy", "sell"]
+
+
+def test_what_is_filled_during_a_pause_is_its_own() -> None:
+    core = run(Rules(enter="price > 20", exit="price < 10", quantity="2"), trade("21", ts=START))
+    assert command(core, "pause") == []
+    core.fill(core.orders[0], "21")
+    assert command(core, "activate") == []
+    core.feed(trade("22", ts=START + SECOND))
+    assert [order.side for order in core.orders] == ["buy"]
+
+    core.feed(trade("9", ts=START + 2 * SECOND))
+    assert [(order.side, order.quantity) for order in core.orders] == [("buy", D(2)), ("sell", D(2))]
+
+
 def test_it_sells_only_what_it_bought() -> None:
     core = run(Rules(enter="position == 0", exit="position > 0", quantity="1"), trade("10", ts=START))
     core.fill(core.orders[0], "10", "1")
@@ -310,11 +356,11 @@ def test_it_waits_after_an_exit_by_others_too() -> None:
     core.fill(core.orders[0], "10")
     core.feed(CommandReceived(command="flatten"))
     core.fill(core.orders[1], "10")
-    for second in (1, 5, 10):
+    for second in (1, 5, 9):
         core.feed(trade("10", ts=START + second * SECOND))
     assert [order.side for order in core.orders] == ["buy", "sell"]
 
-    core.feed(trade("10", ts=START + 12 * SECOND))
+    core.feed(trade("10", ts=START + 10 * SECOND))
     assert [order.side for order in core.orders] == ["buy", "sell", "buy"]
 
 

@@ -11,7 +11,7 @@ from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
-from tickdeck.domain.accounts import Account, Differences, Rates, Valuation
+from tickdeck.domain.accounts import Account, Differences, Rates, TradedQuantities, Valuation
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     BalanceEvent,
@@ -113,6 +113,8 @@ class PortfolioEngine:
         self._rates = rates
         self.account = account
         self.valuation = Valuation(account, rates, instrument)
+        self.traded = TradedQuantities()
+        """What the orders of each strategy have traded."""
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
         self._watching: list[Subscription] = []  # of market data
         self._on_difference = on_difference
@@ -146,7 +148,9 @@ class PortfolioEngine:
         """Update the reservation of the order, and book its fill, if it is one."""
         self.account.reserve(order)
         if isinstance(order, _FILLS):
-            booked = self.account.apply_fill(order, self._instrument(order.symbol))
+            instrument = self._instrument(order.symbol)
+            self.traded.take(order, instrument.base)
+            booked = self.account.apply_fill(order, instrument)
             self._value(booked)
             self._bus.publish_all(booked)
             self._bus.publish(self._state())
@@ -342,6 +346,8 @@ class PortfolioEngine:
             self._value((event,))
             if isinstance(event, OrderEvent):
                 self._is_running_low(event)
+            if isinstance(event, _FILLS):
+                self.traded.take(event, self._instrument(event.symbol).base)
         elif isinstance(event, VenueBalanceReported):
             held = self.account.balances.get(event.currency)
             if held is None and event.currency not in self._reported:

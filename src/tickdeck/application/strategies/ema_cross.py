@@ -33,14 +33,14 @@ class EmaCross(Strategy):
         self._inventory = Inventory()
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.take(fill, self.position(fill.symbol))
+        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
 
     def on_candle(self, candle: CandleEvent) -> None:
         symbol = candle.symbol
         fast, slow = self.signal(f"ema-{self.fast}", symbol), self.signal(f"ema-{self.slow}", symbol)
         if fast is None or slow is None or self.open_orders(symbol):
             return
-        position = self._inventory.view(self.position(symbol))
+        position = self._inventory.view(self.position(symbol), self.desk.traded(symbol))
         if fast > slow and position.is_flat:
             self.buy(symbol, self.quantity, reason=f"fast {fast:.4f} above slow {slow:.4f}")
         elif fast < slow and position.quantity > 0 and not position.is_flat:

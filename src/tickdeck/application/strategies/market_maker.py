@@ -79,7 +79,7 @@ class MarketMaker(Strategy):
         self._requote(book.symbol)
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.take(fill, self.position(fill.symbol))
+        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
 
     def on_order(self, order: OrderEvent) -> None:
         if isinstance(order, OrderAmendedEvent):
@@ -93,7 +93,7 @@ class MarketMaker(Strategy):
         bid, ask = self.best_bid(symbol), self.best_ask(symbol)
         if bid is None or ask is None:
             return
-        held = self._inventory.view(self.position(symbol)).quantity
+        held = self._inventory.view(self.position(symbol), self.desk.traded(symbol)).quantity
         middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
         distance = self.half_spread * self.tick
         # Never at or beyond the other side's best price: it would take there, and a post-only order is refused.

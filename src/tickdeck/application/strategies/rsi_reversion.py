@@ -38,7 +38,7 @@ class RsiReversion(Strategy):
         self._inventory = Inventory()
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.take(fill, self.position(fill.symbol))
+        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
 
     def on_candle(self, candle: CandleEvent) -> None:
         symbol = candle.symbol
@@ -52,7 +52,7 @@ class RsiReversion(Strategy):
         rsi = self.signal(f"rsi-{self.period}", symbol)
         if rsi is None:
             return
-        position = self._inventory.view(self.position(symbol))
+        position = self._inventory.view(self.position(symbol), self.desk.traded(symbol))
         if rsi < self.low and position.is_flat:
             self.buy(symbol, self.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} below {self.low}")
         elif rsi > self.high and position.quantity > 0 and not position.is_flat:

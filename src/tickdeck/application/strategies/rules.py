@@ -37,7 +37,7 @@ from tickdeck.domain.events import (
     OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
-    OrderRejectedEvent,
+    PositionEvent,
     RiskLimitBreachedEvent,
     TickEvent,
     TimerFired,
@@ -52,6 +52,7 @@ __all__ = ["Rules"]
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 _PATIENCE = 60 * _SECOND  # ns until an order that was refused is tried again
+_LONGEST_PATIENCE = 3_600 * _SECOND
 _TIME_OF_DAY = "time of day"  # the name of a timer
 _QUOTES = (TickEvent, OrderBookEvent, OrderBookDeltaEvent)
 
@@ -188,6 +189,9 @@ class Rules(Strategy):
         events = events_of(self.conditions.values())
         if TradeEvent not in events and CandleEvent not in events:  # such as `position == 0`: an entry needs a price
             events += tuple(kind for kind in INPUTS[Source.PRICE] if kind not in events)
+        self._uses_positions = PositionEvent in events
+        if not self._uses_positions:
+            events += (PositionEvent,)
         return (*events, RiskLimitBreachedEvent)
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -196,6 +200,8 @@ class Rules(Strategy):
         self._rules = {symbol: _Rule() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
         self._traded_as = self.symbol, self.side
         self._inventory = Inventory(long_only=self.side == Side.BUY)
+        for symbol in self._rules:
+            self._inventory.begin(self.position(symbol), self.desk.traded(symbol))
         self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
         self._candles = LastCandles()
         self._use_conditions()
@@ -233,11 +239,16 @@ class Rules(Strategy):
         if isinstance(event, RiskLimitBreachedEvent):
             if event.strategy_id == self.desk.strategy_id:
                 self._answered(event.intent.symbol, event.intent.order_id)
+                self._not_entered(event.intent.symbol, event.intent.order_id)
                 self._tell_once(event.intent.symbol, event.limit, event.detail)
                 self._wait(event.intent.symbol, _PATIENCE)
             return
         symbol: str = getattr(event, "symbol", "")
-        if isinstance(event, _QUOTES):
+        if isinstance(event, PositionEvent):
+            self._look(symbol)
+            if not self._uses_positions:
+                return
+        elif isinstance(event, _QUOTES):
             if symbol in self._traded and not self._uses_quotes:
                 return
         elif isinstance(event, CandleEvent):
@@ -250,17 +261,32 @@ class Rules(Strategy):
 
     def on_order(self, order: OrderEvent) -> None:
         self._answered(order.symbol, order.order_id)
-        if isinstance(order, OrderRejectedEvent):
-            self._wait(order.symbol, _PATIENCE)
+        rule = self._rules.get(order.symbol)
+        is_over = order.status is not None and order.status.is_final
+        if rule is None or order.order_id != rule.last_id or not is_over or order.filled:
+            return
+        self._not_entered(order.symbol, order.order_id)
+        rule.failures += 1
+        self._wait(order.symbol, min(_PATIENCE << min(rule.failures - 1, 6), _LONGEST_PATIENCE))
+        if rule.failures == 1:
+            why = getattr(order, "reason", "")
+            self.notify(
+                f"{self.desk.strategy_id}: an order in {order.symbol} ended unfilled: {order.status}"
+                f"{f' ({why})' if why else ''}; it is tried again after 1, 2, 4 minutes and so on, at most an hour "
+                "apart, while its condition holds, without another alert",
+                "warning",
+            )
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.take(fill, self.position(fill.symbol))
         rule = self._rules.get(fill.symbol)
-        if rule is not None and fill.side != self.side and self._held(fill.symbol).is_flat:
+        if rule is None:
+            return
+        rule.failures = 0
+        is_flat = self._held(fill.symbol).is_flat
+        if is_flat and fill.side != self.side:
             rule.order_id = ""  # it may have waited for the stop that closed the position
             self._wait(fill.symbol, self._cooldown)
-        if rule is not None:
-            rule.holds = not self._held(fill.symbol).is_flat
+        rule.holds = not is_flat
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
@@ -271,18 +297,25 @@ class Rules(Strategy):
         now = self.clock.now()
         if now < rule.not_before or (rule.order_id and now < rule.order_until) or self.open_orders(symbol):
             return
-        position = self._held(symbol)
+        position = self._look(symbol)
+        if now < rule.not_before:
+            return
         if position.is_flat:
-            if rule.holds:  # others closed it: the venue liquidated it, or an operator flattened it
-                rule.holds = False
-                self._wait(symbol, self._cooldown)
-                if now < rule.not_before:
-                    return
             if holds["enter"] and rule.may_enter(now // _DAY, self.trades_a_day):
                 self._enter(symbol, rule)
         elif holds.get("exit"):
             close = self.sell if position.quantity > 0 else self.buy
             rule.ordered(close(symbol, abs(position.quantity), reason=self._reason("exit", symbol)), now)
+
+    def _look(self, symbol: str) -> PositionView:
+        """What the strategy holds now. The cooldown begins if others closed it."""
+        position = self._held(symbol)
+        rule = self._rules.get(symbol)
+        if rule is not None:
+            if rule.holds and position.is_flat:  # the venue liquidated it, or an operator flattened it
+                self._wait(symbol, self._cooldown)
+            rule.holds = not position.is_flat
+        return position
 
     def _enter(self, symbol: str, rule: _Rule) -> None:
         price = self.price(symbol)
@@ -292,7 +325,8 @@ class Rules(Strategy):
         if quantity <= 0:  # there is no equity
             return
         rule.entries += 1
-        order_id = (self.buy if self.side == Side.BUY else self.sell)(
+        rule.entry_day = rule.day
+        rule.entry_id = order_id = (self.buy if self.side == Side.BUY else self.sell)(
             symbol,
             quantity,
             stop_loss=_distance(self.stop_loss),
@@ -317,6 +351,13 @@ class Rules(Strategy):
         rule = self._rules.get(symbol)
         if rule is not None and rule.order_id == order_id:
             rule.order_id = ""
+
+    def _not_entered(self, symbol: str, order_id: str) -> None:
+        """Nothing was filled of the order: if it is an entry, it does not count."""
+        rule = self._rules.get(symbol)
+        if rule is not None and rule.entry_id == order_id:
+            rule.entry_id = ""
+            rule.entries -= rule.entry_day == rule.day
 
     def _tell_once(self, symbol: str, limit: str, detail: str) -> None:
         """Alert of the first order in ``symbol`` that ``limit`` refused: it may be tried again for days."""
@@ -354,7 +395,7 @@ class Rules(Strategy):
 
     def _held(self, symbol: str) -> PositionView:
         """What the strategy bought itself."""
-        return self._inventory.view(self.position(symbol))
+        return self._inventory.view(self.position(symbol), self.desk.traded(symbol))
 
     def _value(self, symbol: str, reference: Reference) -> Decimal | None:
         symbol = reference.symbol or symbol
@@ -397,6 +438,8 @@ class _Rule:
         self.order_id = ""
         """Its order that the run does not know yet: it was just decided, or waits until the order of a stop has ended.
         """
+        self.last_id = ""
+        """The last order that it decided."""
         self.holds = False
         """It had a position after its last fill."""
         self.order_until = 0
@@ -406,9 +449,15 @@ class _Rule:
         self.day = 0
         self.entries = 0
         """Entries of ``day`` (days since 1970, UTC)."""
+        self.entry_id = ""
+        self.entry_day = 0
+        """The last entry order, and its day."""
+        self.failures = 0
+        """Orders in a row that the venue ended unfilled."""
 
     def ordered(self, order_id: str, now: int) -> None:
-        self.order_id, self.order_until = order_id, now + _PATIENCE
+        self.order_id = self.last_id = order_id
+        self.order_until = now + _PATIENCE
 
     def may_enter(self, day: int, most: int) -> bool:
         if day != self.day:

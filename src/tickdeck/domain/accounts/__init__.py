@@ -5,6 +5,7 @@ from tickdeck.domain.accounts.balance import BalanceAggregate
 from tickdeck.domain.accounts.differences import Differences
 from tickdeck.domain.accounts.margin import MarginTerms
 from tickdeck.domain.accounts.rates import MONEY, PriceOf, Rates, reporting_currency
+from tickdeck.domain.accounts.traded import Traded, TradedQuantities
 from tickdeck.domain.accounts.valuation import Valuation
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "MarginTerms",
     "PriceOf",
     "Rates",
+    "Traded",
+    "TradedQuantities",
     "Valuation",
     "reporting_currency",
 ]

@@ -16,6 +16,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel, money_context
 from tickdeck.application.strategies import PositionView
+from tickdeck.domain.accounts import Traded
 from tickdeck.domain.events import (
     ActionIntent,
     DomainEvent,
@@ -108,6 +109,9 @@ class Desk:
     def position(self, symbol: str) -> PositionView:
         with money_context():
             return self._portfolio.view(symbol)
+
+    def traded(self, symbol: str) -> Traded:
+        return self._portfolio.traded.of(self.strategy_id, symbol)
 
     def equity(self) -> Decimal:
         with money_context():
