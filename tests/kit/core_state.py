@@ -33,8 +33,8 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
         **{f"{part} of {account.account_id}": state for account in core.accounts for part, state in _account(account)},
         "paused": list(strategies.paused),
         "profits": {
-            name: {symbol: state_of(position) for symbol, position in books.items()}
-            for name, books in core.profits._books.items()
+            key: ([_attributes(trips) for trips in book.all()], [*book.trips], [*book._begun], book._cost)
+            for key, book in core.profits.trades._books.items()
         },
         "triggers": _attributes(core.triggers.triggers),
         "watched": {name: (str(one.condition), one.evaluator.sides) for name, one in core.triggers._watched.items()},

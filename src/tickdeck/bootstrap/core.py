@@ -164,7 +164,7 @@ class Core:
         """One for each ``[[copy]]``."""
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self._figures_of, self.profits),
+            ConditionValues(kernel, self.market_data, self.signals, self.figures_of, self.profits),
             self.signals,
             symbols=manifest.symbols,
             candles=self.candles,
@@ -187,7 +187,7 @@ class Core:
         mine = self.account(account_id or names[0])
         return mine.execution, mine.portfolio
 
-    def _figures_of(self, account_id: str) -> PortfolioEngine | Portfolios:
+    def figures_of(self, account_id: str) -> PortfolioEngine | Portfolios:
         """Those of one account; with an empty id, those of all."""
         return self.account(account_id).portfolio if account_id else self.figures
 

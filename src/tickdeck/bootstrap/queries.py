@@ -16,6 +16,7 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.record import trade_journal
 from tickdeck.bootstrap.session import Session
 from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.values import plain
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
 from tickdeck.infrastructure.runs import overview, read_manifest
@@ -86,12 +87,15 @@ class SessionQueries:
             journal.follow(run.kernel)
             self._journal = journal
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self, account_id: str) -> dict[str, Any]:
         run = self._run
+        figures = msgspec.to_builtins(run.key_figures())
+        if account_id:
+            figures = _of_account(run.figures(account_id))
         statistics, tape = run.kernel.statistics(), run.tape.statistics()
         return {
             "status": "running" if run.caught_up() else "catching up",
-            "figures": msgspec.to_builtins(run.key_figures()),
+            "figures": figures,
             "feeds": dict(run.feeds),
             "failures": statistics.failures,
             "dead_letters": statistics.dead_letters,
@@ -117,8 +121,8 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
             kernel.seq = event.seq
             kernel.clock._now = event.ts_ingress
 
-    def figures() -> dict[str, Any]:
-        end = summary.figures
+    def figures(account_id: str) -> dict[str, Any]:
+        end = summary.figures if len(core.accounts) == 1 or not account_id else None
         known = {} if end is None else {"currency": end.currency, "equity": end.equity, "pnl": end.pnl}
         return {
             "currency": core.figures.quote,
@@ -130,11 +134,17 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
             "left_out": None,
         } | known
 
-    def health() -> dict[str, Any]:
-        return {"status": summary.status, "figures": msgspec.to_builtins(summary.figures)}
+    def health(account_id: str) -> dict[str, Any]:
+        end = summary.figures if len(core.accounts) == 1 or not account_id else None
+        return {"status": summary.status, "figures": msgspec.to_builtins(end)}
 
     queries = RunQueries(core, journal=lambda: journal, figures=figures, health=health)
     return _envelope(manifest.run_id, query, kernel, running=False) | queries.answer(query, arguments)
+
+
+def _of_account(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of one account, as of a run."""
+    return {"currency": figures["currency"], **{name: plain(figures[name]) for name in ("equity", "pnl")}}
 
 
 def _envelope(run_id: str, query: str, kernel: Kernel, *, running: bool) -> dict[str, Any]:

@@ -236,9 +236,9 @@ class Session(ABC):
         """Whether each feed is connected, in this process."""
         return self._ends.feeds
 
-    def figures(self) -> dict[str, Any]:
-        """The totals of all accounts at the current prices, by the names in ``Summary``."""
-        portfolio = self.core.figures
+    def figures(self, account_id: str = "") -> dict[str, Any]:
+        """The totals of an account at the current prices, or of all together, by the names in ``Summary``."""
+        portfolio = self.core.figures_of(account_id)
         with money_context():
             return {
                 "currency": portfolio.quote,

@@ -28,8 +28,8 @@ class Desk:
         self._queries = RunQueries(
             self.core,
             journal=lambda: self.journal,
-            figures=lambda: {"equity": self.core.portfolio.equity()},
-            health=lambda: {"status": "running"},
+            figures=lambda account: {"equity": self.core.portfolio.equity()},
+            health=lambda account: {"status": "running"},
         )
 
     def do(self, *todo: Any, price: str = "100") -> Core:
@@ -41,6 +41,11 @@ class Desk:
         answer = self._queries.answer(query, arguments)
         assert len(self.core.tape.events) == events  # a query is not recorded
         return msgspec.json.decode(msgspec.json.encode(answer))
+
+
+def unknowing(core: Any) -> RunQueries:
+    """The queries of a run that knows no more than its engines."""
+    return RunQueries(core, journal=lambda: TradeJournal(instrument), figures=lambda _: {}, health=lambda _: {})
 
 
 @pytest.fixture
@@ -219,7 +224,7 @@ class Secretive(Puppet):
 def test_health_has_the_current_parameters_without_secrets() -> None:
     core = Core({"puppet": Secretive()}).start()
     core.feed(CommandReceived(command="strategy-update", arguments={"strategy_id": "puppet", "size": "5"}))
-    queries = RunQueries(core, journal=lambda: TradeJournal(instrument), figures=dict, health=dict)
+    queries = unknowing(core)
     answer = queries.answer("health", {})
 
     assert answer["parameters"]["puppet"]["size"] == 5
@@ -250,7 +255,7 @@ def test_a_wrong_query_is_refused(desk: Desk, query: str, arguments: Mapping[str
 
 def test_every_query_has_an_answer_before_anything_happened() -> None:
     core = Core({})
-    queries = RunQueries(core, journal=lambda: TradeJournal(instrument), figures=dict, health=dict)
+    queries = unknowing(core)
 
     for query in QUERIES:
         assert queries.answer(query, {})
@@ -259,9 +264,35 @@ def test_every_query_has_an_answer_before_anything_happened() -> None:
 def test_only_the_account_that_is_asked_for_answers() -> None:
     rig = Rig({"follower": "alice"}, {"follower": "bob"})
     rig.tip("buy", "1")
-    queries = RunQueries(rig.core, journal=lambda: TradeJournal(instrument), figures=dict, health=dict)
+    queries = unknowing(rig.core)
 
     for query, key in (("orders", "orders"), ("balances", "balances")):
         rows = queries.answer(query, {"account": "bob"})[key]
         assert {row["account_id"] for row in rows} == {"bob"}
         assert {row["account_id"] for row in queries.answer(query, {})[key]} >= {"alice", "bob"}
+
+
+def test_pnl_and_health_of_one_account_have_only_its_trades_orders_and_strategies() -> None:
+    rig = Rig({"follower": "alice"}, {"follower": "bob"})
+    journal = TradeJournal(instrument)
+    journal.follow(rig.core.kernel)
+    asked: list[str] = []
+    queries = RunQueries(
+        rig.core,
+        journal=lambda: journal,
+        figures=lambda account: {"equity": asked.append(account)},
+        health=lambda account: {"status": asked.append(account)},
+    )
+    rig.tip("buy", "1")
+    rig.feed(CommandReceived(command="halt", arguments={"account": "bob"}, reason="lunch"))
+    for order in rig.open_orders():
+        rig.fill(order)
+
+    everyone, bob = queries.answer("pnl", {}), queries.answer("pnl", {"account": "bob"})
+    assert {trip["account_id"] for trip in everyone["open"]} == {"alice", "bob"}
+    assert {trip["account_id"] for trip in bob["open"]} == {"bob"}
+    assert queries.answer("health", {"account": "bob"})["halted"] == "lunch"
+    assert queries.answer("health", {"account": "alice"})["halted"] is None
+    assert asked == ["", "bob", "bob", "alice"]
+    assert list(queries.answer("health", {"account": "idle"})["parameters"]) == ["ema-cross"]
+    assert queries.answer("health", {"account": "bob"})["parameters"] == {}

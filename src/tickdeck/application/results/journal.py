@@ -14,14 +14,12 @@ from tickdeck.domain.events import (
     DomainEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
-    PositionLiquidatedEvent,
-    PositionOpenedEvent,
     ProtectionDecidedEvent,
     StrategyDecisionEvent,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, RoundTrip, RoundTrips, TripFill, cut
-from tickdeck.domain.values import ZERO, Money, Price, Quantity
+from tickdeck.domain.trading import EXACT, TRADE_EVENTS, RoundTrip, StrategyTrades, cut
+from tickdeck.domain.values import ZERO, Money, Price
 
 __all__ = ["JOURNAL_EVENTS", "STATISTICS_BY", "TradeJournal", "TradeStatistics", "trade_statistics"]
 
@@ -29,10 +27,7 @@ JOURNAL_EVENTS: tuple[type[DomainEvent], ...] = (
     StrategyDecisionEvent,
     ProtectionDecidedEvent,
     CommandReceived,
-    OrderPartiallyFilledEvent,
-    OrderFilledEvent,
-    PositionOpenedEvent,
-    PositionLiquidatedEvent,
+    *TRADE_EVENTS,
 )
 """The events that a journal is made from."""
 
@@ -40,25 +35,20 @@ _REASONS = 10_000  # orders whose reason is remembered: the newest
 _RISK = "risk"  # whose orders are those of the commands `flatten` and `close`
 
 
-_Moves = OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent | PositionLiquidatedEvent
-
-
 class TradeJournal:
-    """Keeps the round trips of all accounts and symbols. The same events give the same journal, whether it follows a
-    bus or reads a tape.
+    """Keeps the round trips of all accounts, symbols and strategies. The same events give the same journal, whether it
+    follows a bus or reads a tape. ``StrategyTrades`` says whose trade a fill is.
 
     ``instrument(symbol)`` gives the currencies of a symbol. A fee in base currency counts at the price of its fill; a
-    fee in a third currency is in ``other_fees``. Coins that were held at the start are a round trip of their own, which
-    a fill reduces only when it closes more than was traded since. ``on_closed(trip)`` is called when a round trip ends.
+    fee in a third currency is in ``other_fees``. Coins that were held at the start are a round trip of their own.
+    ``on_closed(trip)`` is called when a round trip ends.
     """
 
     def __init__(
         self, instrument: Callable[[str], Instrument], on_closed: Callable[[RoundTrip], None] = lambda trip: None
     ) -> None:
-        self._instrument = instrument
         self._on_closed = on_closed
-        self._trips: dict[tuple[str, str], RoundTrips] = {}  # by account and symbol
-        self._held: dict[tuple[str, str], RoundTrips] = {}  # the same of what no order bought
+        self._trades = StrategyTrades(instrument, reason=self._reason)
         self._reasons: dict[str, str] = {}  # by order id
         self._exits: dict[str, ProtectionDecidedEvent] = {}  # orders that protect a position, by their id
         self._commands: dict[str, str] = {}  # why the operator last closed positions, by symbol; "": of all symbols
@@ -72,23 +62,25 @@ class TradeJournal:
 
     def apply(self, event: DomainEvent) -> None:
         """Take the next event of a record. Other events than ``JOURNAL_EVENTS`` change nothing."""
-        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
-            self._on_fill(event)
+        if isinstance(event, TRADE_EVENTS):
+            for ended in self._trades.apply(event):
+                self.closed.append(ended)
+                self._on_closed(ended)
         elif isinstance(event, StrategyDecisionEvent):
             self._on_decision(event)
         elif isinstance(event, ProtectionDecidedEvent):
             self._on_exit(event)
         elif isinstance(event, CommandReceived):
             self._on_command(event)
-        elif isinstance(event, PositionOpenedEvent) and not event.opened_by_orders:
-            self._on_holding(event)
-        elif isinstance(event, PositionLiquidatedEvent):
-            self._on_liquidated(event)
 
     def open(self, price: Callable[[str], Price | None] = lambda symbol: None) -> list[RoundTrip]:
         """The open round trips, valued at ``price(symbol)``, or at cost without one; in order of their entry."""
-        trips = (trips.open(price(trips.symbol)) for trips in (*self._held.values(), *self._trips.values()))
-        return sorted((trip for trip in trips if trip is not None), key=lambda trip: trip.entry_ts)
+        return self._trades.open(price)
+
+    def pnl(self, strategy_id: str, price: Callable[[str], Price | None] = lambda symbol: None) -> dict[str, Money]:
+        """What the trades of a strategy earned after fees, by quote currency, with its open ones valued as in
+        ``open``."""
+        return self._trades.pnl(strategy_id, price)
 
     def _on_decision(self, decision: StrategyDecisionEvent) -> None:
         for intent in decision.intents:
@@ -111,58 +103,6 @@ class TradeJournal:
             self._commands.clear()
         self._commands[symbol] = f"{event.command}: {event.reason}" if event.reason else event.command
 
-    def _on_holding(self, opened: PositionOpenedEvent) -> None:
-        """Coins that the account had at the start, at their first price."""
-        self._end(
-            self._trips_of(self._held, opened),
-            TripFill(
-                ts=opened.ts_ingress,
-                signed=opened.quantity,
-                price=opened.average_price,
-                reason="held at the start",
-                event_id=opened.event_id,
-            ),
-        )
-
-    def _on_liquidated(self, event: PositionLiquidatedEvent) -> None:
-        """The venue closed a position by itself."""
-        self._take(
-            event,
-            TripFill(
-                ts=event.ts_ingress,
-                signed=EXACT.multiply(event.quantity, Decimal(event.side.sign)),
-                price=event.price,
-                fee=event.fee,
-                order_id=event.order_id,
-                reason="liquidated",
-                event_id=event.event_id,
-            ),
-        )
-
-    def _on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        instrument = self._instrument(fill.symbol)
-        signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
-        fee, other_fees = fill.fee, dict[str, Money]()
-        if fill.fee_currency == instrument.base:  # it is subtracted from the received quantity
-            signed = EXACT.subtract(signed, fee)
-            fee = EXACT.multiply(fee, fill.price)
-        elif fill.fee_currency not in ("", instrument.quote):
-            fee, other_fees = ZERO, {fill.fee_currency: fee}
-        self._take(
-            fill,
-            TripFill(
-                ts=fill.ts_ingress,
-                signed=signed,
-                price=fill.price,
-                fee=fee,
-                other_fees=other_fees,
-                strategy_id=fill.strategy_id,
-                order_id=fill.order_id,
-                reason=self._reason(fill),
-                event_id=fill.event_id,
-            ),
-        )
-
     def _reason(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:
         """The reason of the strategy's decision, or of the command that closed the position, or the price that was
         reached: ``stop``, ``target`` or ``trailing``."""
@@ -172,46 +112,6 @@ class TradeJournal:
         if fill.strategy_id == _RISK:
             return self._commands.get(fill.symbol) or self._commands.get("", "")
         return self._reasons.get(fill.order_id, "")
-
-    def _take(self, event: _Moves, fill: TripFill) -> None:
-        """Book a fill: it first closes what was traded, then what was held at the start, and opens with the rest."""
-        trips, held = self._trips_of(self._trips, event), self._held.get((event.account_id, event.symbol))
-        beyond = ZERO if held is None else _beyond(fill.signed, trips.net, held.net)
-        if held is None or not beyond:
-            self._end(trips, fill)
-        elif beyond == abs(fill.signed):
-            self._end(held, fill)
-        else:
-            of_held, rest = fill.split(beyond)
-            self._end(trips, rest)
-            self._end(held, of_held)
-
-    def _trips_of(self, among: dict[tuple[str, str], RoundTrips], event: _Moves) -> RoundTrips:
-        key = event.account_id, event.symbol
-        trips = among.get(key)
-        if trips is None:
-            trips = among[key] = RoundTrips(
-                event.symbol,
-                currency=self._instrument(event.symbol).quote,
-                account_id=event.account_id,
-                user_id=event.user_id,
-            )
-        return trips
-
-    def _end(self, trips: RoundTrips, fill: TripFill) -> None:
-        """Book a fill, and list the round trip that it ends."""
-        ended = trips.take(fill)
-        if ended is not None:
-            self.closed.append(ended)
-            self._on_closed(ended)
-
-
-def _beyond(signed: Quantity, traded: Quantity, held: Quantity) -> Quantity:
-    """How much of a fill (base) closes what was ``held``: what is left of it when everything ``traded`` is closed."""
-    if signed * held >= 0:
-        return ZERO
-    closing = min(abs(signed), abs(traded)) if signed * traded < 0 else ZERO
-    return min(EXACT.subtract(abs(signed), closing), abs(held))
 
 
 def _price_reached(decided: ProtectionDecidedEvent, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:

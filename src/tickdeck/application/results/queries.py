@@ -26,8 +26,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "history": ("symbol", "strategy", "limit", "account"),
     "positions": ("account",),
     "balances": ("account",),
-    "pnl": ("by",),
-    "health": (),
+    "pnl": ("by", "account"),
+    "health": ("account",),
 }
 QUERIES = tuple(_ARGUMENTS)
 """The names of the queries."""
@@ -56,9 +56,9 @@ class Engines(Protocol):
 class RunQueries:
     """Answers from the state of ``engines``, and changes nothing.
 
-    ``journal()`` is the trade journal of the run. ``figures()`` are the equity and the other totals of the account,
-    ``None`` where they are not known. ``health()`` adds what only the caller knows. All amounts are text without an
-    exponent, all times ns UTC.
+    ``journal()`` is the trade journal of the run. ``figures(account)`` are the equity and the other totals of an
+    account (empty: of all together), ``None`` where they are not known. ``health(account)`` adds what only the caller
+    knows. All amounts are text without an exponent, all times ns UTC.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class RunQueries:
         engines: Engines,
         *,
         journal: Callable[[], TradeJournal],
-        figures: Callable[[], Mapping[str, Any]],
-        health: Callable[[], Mapping[str, Any]],
+        figures: Callable[[str], Mapping[str, Any]],
+        health: Callable[[str], Mapping[str, Any]],
     ) -> None:
         self._engines = engines
         self._journal = journal
@@ -146,23 +146,28 @@ class RunQueries:
         }
 
     def _pnl(self, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """The totals of the account, the closed trades by a key, and the trades that are open."""
-        by = arguments.get("by", "") or "strategy"
+        """The totals, the closed trades by a key, and the trades that are open."""
+        by, account = arguments.get("by", "") or "strategy", arguments.get("account", "")
         if by not in STATISTICS_BY:
             raise ConfigError(f"pnl: by is {format_value(by)}; give one of {', '.join(STATISTICS_BY)}")
-        journal, views = self._journal(), self._engines.accounts[0].portfolio.view
-        lines = (msgspec.structs.asdict(line) for line in trade_statistics(journal.closed, by))
-        open_trips = journal.open(lambda symbol: views(symbol).price)
+        views = self._chosen(arguments)[0].portfolio.view
+        journal = self._journal()
+        closed, still_open = (
+            [trip for trip in trips if account in ("", trip.account_id)]
+            for trips in (journal.closed, journal.open(lambda symbol: views(symbol).price))
+        )
+        lines = (msgspec.structs.asdict(line) for line in trade_statistics(closed, by))
         return {
-            **_texts(**self._figures()),
+            **_texts(**self._figures(account)),
             "by": by,
             "closed": [_texts(**{by: line.pop("key")} | line) for line in lines],
-            "open": [_trip(trip) for trip in open_trips],
+            "open": [_trip(trip) for trip in still_open],
         }
 
-    def _own_health(self, _: Mapping[str, str]) -> dict[str, Any]:
-        """Whether the run can trade, and what is in its way."""
-        engines, accounts = self._engines, self._engines.accounts
+    def _own_health(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """Whether the run can trade, or one account of it, and what is in its way."""
+        strategies, accounts, account = self._engines.strategies, self._chosen(arguments), arguments.get("account", "")
+        mine = [name for name in strategies.strategies if account in ("", strategies.portfolio_of(name).account_id)]
         open_orders = [order for one in accounts for order in one.execution.open_of()]
         halted = [one for one in accounts if one.risk.gate.closed_because]
         reasons = (f"account {one.portfolio.account_id}: {_why_halted(one)}" for one in halted)
@@ -171,11 +176,11 @@ class RunQueries:
         return {
             "halted": "; ".join(reasons) or None,
             "halted_by": max(one.risk.gate.halted_by for one in halted).name.lower() if halted else None,
-            "paused": list(engines.strategies.paused),
-            "parameters": {name: engines.strategies.parameters(name) for name in engines.strategies.strategies},
+            "paused": [name for name in strategies.paused if name in mine],
+            "parameters": {name: strategies.parameters(name) for name in mine},
             "open_orders": len(open_orders),
             "unknown_orders": [o.order_id for o in open_orders if o.status is OrderStatus.UNKNOWN],
-            **self._health(),
+            **self._health(account),
         }
 
 

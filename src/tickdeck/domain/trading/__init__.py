@@ -36,6 +36,7 @@ from tickdeck.domain.trading.protection_terms import (
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
 from tickdeck.domain.trading.strategy_definition import StrategyDefinition
 from tickdeck.domain.trading.strategy_life_cycle import STRATEGY_TRANSITIONS, StrategyStatus
+from tickdeck.domain.trading.strategy_trades import TRADE_EVENTS, StrategyTrades
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.trading.trigger import Trigger, TriggerSettings
@@ -53,6 +54,7 @@ __all__ = [
     "POSITION_TRANSITIONS",
     "PROTECTION_TRANSITIONS",
     "STRATEGY_TRANSITIONS",
+    "TRADE_EVENTS",
     "TRADE_TRANSITIONS",
     "TRIGGER_TRANSITIONS",
     "Action",
@@ -74,6 +76,7 @@ __all__ = [
     "RoundTrips",
     "StrategyDefinition",
     "StrategyStatus",
+    "StrategyTrades",
     "Trade",
     "TradeStatus",
     "Trigger",

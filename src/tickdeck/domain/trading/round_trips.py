@@ -98,6 +98,8 @@ class RoundTrips:
         self.currency = currency
         self.account_id = account_id
         self.user_id = user_id
+        self.earned: Money = ZERO
+        """The ``pnl`` of all round trips that have ended."""
         self._side = Side.BUY
         self._begin(TripFill(ts=0, signed=ZERO, price=ZERO))
 
@@ -127,6 +129,7 @@ class RoundTrips:
             if closing < held:
                 return None
             ended = self._trip(fill.ts, None, fill)
+            self.earned += ended.pnl
             rest = quantity - closing
             if rest:
                 self._side = side
@@ -138,6 +141,11 @@ class RoundTrips:
         """The open round trip, with the rest valued at ``price`` (``None``: at cost)."""
         with localcontext(EXACT):
             return self._trip(None, price) if self._entered != self._left else None
+
+    def pnl(self, price: Price | None) -> Money:
+        """What all round trips earned after fees, with the open one valued as in ``open``."""
+        with localcontext(EXACT):
+            return self.earned if self._entered == self._left else self.earned + cut(self._result(price))
 
     def _begin(self, first: TripFill) -> None:
         self._first = first
@@ -161,7 +169,6 @@ class RoundTrips:
     def _trip(self, exit_ts: int | None, price: Price | None, last: TripFill | None = None) -> RoundTrip:
         entry_price = self._entered_for / self._entered
         rest = self._entered - self._left
-        worth = self._left_for + rest * (entry_price if price is None else price)
         return RoundTrip(
             symbol=self.symbol,
             account_id=self.account_id,
@@ -177,7 +184,7 @@ class RoundTrips:
             volume=cut(self._entered_for + self._left_for),
             fees=cut(self._fees),
             other_fees={currency: cut(fee) for currency, fee in self._other_fees.items() if fee},
-            pnl=cut((worth - self._entered_for) * self._side.sign - self._fees),
+            pnl=cut(self._result(price)),
             strategy_id=self._first.strategy_id,
             entry_reason=self._first.reason,
             exit_reason=last.reason if last is not None else "",
@@ -186,6 +193,12 @@ class RoundTrips:
             entry_event=self._first.event_id,
             exit_event=last.event_id if last is not None else "",
         )
+
+    def _result(self, price: Price | None) -> Money:
+        """What the current round trip earned after fees, with the rest at ``price`` (``None``: at cost)."""
+        rest = self._entered - self._left
+        worth = self._left_for + rest * (self._entered_for / self._entered if price is None else price)
+        return (worth - self._entered_for) * self._side.sign - self._fees
 
 
 _STEP = Decimal("1E-18")

@@ -26,9 +26,7 @@ _BY = ("strategy", "symbol", "day", "user", "account")
 @click.argument("what", type=click.Choice(_WHAT), default="health")
 @click.option("--symbol", default="", metavar="S", help="With orders and history: only this symbol.")
 @click.option("--strategy", default="", metavar="ID", help="With orders and history: only this strategy.")
-@click.option(
-    "--account", default="", metavar="NAME", help="With orders, history, positions and balances: only this account."
-)
+@click.option("--account", default="", metavar="NAME", help="Only this account, in a run with several.")
 @click.option("--limit", default="", metavar="N", help="With history: at most this many orders; default: 100.")
 @click.option("--by", type=click.Choice(_BY), metavar="KEY", help=f"With pnl: by {', '.join(_BY)}; default: strategy.")
 @data_option

@@ -37,8 +37,8 @@ def trades(run: str, symbol: str | None, strategy: str | None, by: str | None, d
 
     The PnL is after fees. An open trade is listed without an end; what is still open of it counts at cost. The ids in
     brackets are those of the first and last fill, for `tickdeck trace`. Statistics have one line for each key and quote
-    currency, without open trades. Where strategies trade one symbol in one account, a trade belongs as a whole
-    to the one that opened the position. `tickdeck export RUN --trades` writes the trades to a file.
+    currency, without open trades. Where strategies trade one symbol in one account, each has trades of its own, and
+    `flatten` closes the one that began first first. `tickdeck export RUN --trades` writes the trades to a file.
 
     \b
     Examples:
