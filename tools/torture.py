@@ -27,7 +27,7 @@ from pathlib import Path
 from torturing.case import Stretch, Torture, Wanted
 
 _GROWTH = 1.25  # of the memory of a process, which is not flat beyond it
-_COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
+_COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     stretches: list[Stretch] = []
-    print(_COLUMNS.format("seed", "kills", "orders", "fills", "events", "s", "run MB", "venue", "result"), flush=True)
+    print(
+        _COLUMNS.format("seed", "kills", "orders", "fills", "copies", "events", "s", "run MB", "venue", "result"),
+        flush=True,
+    )
     with contextlib.suppress(KeyboardInterrupt):
         for stretch in _stretches(options, until):
             stretches.append(stretch)
@@ -60,6 +63,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pause", type=int, default=250, help="ms between decisions of the strategy (default: 250)")
     parser.add_argument("--speed", type=float, default=1.0, help="of the exchange's market (default: 1)")
     parser.add_argument("--faults", help='of the exchange; "" for none (default: drawn by the seed)')
+    parser.add_argument("--accounts", type=int, choices=(1, 3), help="3: two copy the first (default: by the seed)")
     parser.add_argument("--no-power-cuts", action="store_true", help="lose no unsynced data (strace is not needed)")
     parser.add_argument("--folder", type=Path, help="where the cases go (default: a temporary folder)")
     return parser.parse_args(arguments)
@@ -75,6 +79,7 @@ def _stretches(options: argparse.Namespace, until: float) -> Iterator[Stretch]:
             pause=options.pause,
             speed=options.speed,
             faults=options.faults,
+            accounts=options.accounts,
             power_cuts=not options.no_power_cuts and shutil.which("strace") is not None,
         )
         in_case = min(left, options.per_case or left)
@@ -95,7 +100,7 @@ def _stretches(options: argparse.Namespace, until: float) -> Iterator[Stretch]:
 
 def _show(stretch: Stretch) -> None:
     result = "equal" if not stretch.differences else f"{len(stretch.differences)} DIFFERENCES"
-    row = (stretch.seed, sum(stretch.kills.values()), stretch.orders, stretch.fills, stretch.events)
+    row = (stretch.seed, sum(stretch.kills.values()), stretch.orders, stretch.fills, stretch.copies, stretch.events)
     print(
         _COLUMNS.format(*row, f"{stretch.seconds:.0f}", f"{stretch.run_mb:.0f}", f"{stretch.venue_mb:.0f}", result),
         flush=True,
@@ -117,8 +122,8 @@ def _summary(stretches: Sequence[Stretch]) -> Iterator[str]:
     for why, times in exits.most_common():
         yield f"{times} x ended by itself: {why}"
     last = {stretch.seed: stretch for stretch in stretches}.values()
-    orders, fills = sum(stretch.orders for stretch in last), sum(stretch.fills for stretch in last)
-    yield f"{orders} orders and {fills} fills compared"
+    orders, fills, copies = (sum(getattr(each, name) for each in last) for name in ("orders", "fills", "copies"))
+    yield f"{orders} orders, {fills} fills and {copies} copies compared"
     yield f"differences: {'none' if not failed else 'seeds ' + ', '.join(map(str, failed))}"
 
 

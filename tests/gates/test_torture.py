@@ -6,6 +6,7 @@ import importlib
 import inspect
 import random
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,11 @@ import torture
 from tickdeck.domain.events import (
     BalanceEvent,
     DomainEvent,
+    OrderFilledEvent,
     OrderSubmittedEvent,
+    TradeExecutedEvent,
+    TradeFailedEvent,
+    TradeReservedEvent,
     VenueFillReported,
     VenueOrderReported,
 )
@@ -29,15 +34,22 @@ from tickdeck.infrastructure.tape import SqliteTape
 from tickdeck.infrastructure.venue import Faults
 from torturing import crash_disk
 from torturing.case import Stretch, Torture, Wanted
-from torturing.ledger import Ledger
+from torturing.copies import Copies, Followed
+from torturing.ledger import Books, Ledger
 from torturing.plan import Kind, drawn_faults, drawn_kill
+from torturing.proving import Explained
+from torturing.shape import drawn_shape
+from torturing.trader import EXITS
 from torturing.victim import POINTS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(max(SEEDS // 20, 1)))  # a hundred: TICKDECK_SEEDS=2000
-def test_a_run_that_is_killed_at_any_instant_ends_with_what_the_exchange_has(tmp_path: Path, seed: int) -> None:
-    with Torture(tmp_path / "case", Wanted(seed=seed, every=1.0)) as case:
+@pytest.mark.parametrize("accounts", [1, 3])
+def test_a_run_that_is_killed_at_any_instant_ends_with_what_the_exchange_has(
+    tmp_path: Path, seed: int, accounts: int
+) -> None:
+    with Torture(tmp_path / "case", Wanted(seed=seed, every=1.0, accounts=accounts)) as case:
         stretch = case.stretch(6)
 
     assert not stretch.differences, case.about
@@ -65,7 +77,7 @@ def test_each_point_at_which_a_process_kills_itself_exists(point: Any) -> None:
 def test_memory_that_grows_in_a_long_run_is_reported() -> None:
     def stretch(run_mb: float) -> Stretch:
         none: Counter[str] = Counter()
-        return Stretch(1, none, none, none, 0, 0, 0, 1.0, run_mb, 50.0, ())
+        return Stretch(1, none, none, none, 0, 0, 0, 0, 1.0, run_mb, 50.0, ())
 
     flat = [stretch(size) for size in (40, 60, 62, 61, 63, 62)]
     growing = [stretch(size) for size in (40, 60, 62, 70, 90, 95)]
@@ -113,12 +125,16 @@ def events() -> list[DomainEvent]:
     return [submitted, report, *order.apply_report(report), fill, *order.apply_fill(fill), balance]
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    with SqliteTape(tmp_path / "tape.db") as tape:
-        for event in events():
+def books_of(folder: Path, events: Iterable[DomainEvent]) -> Books:
+    with SqliteTape(folder / "tape.db") as tape:
+        for event in events:
             tape.append([event])
-    return Ledger(tmp_path)
+    return Ledger(folder).books["main"]
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    return books_of(tmp_path, events())
 
 
 def truth(**changes: Any) -> Any:
@@ -126,10 +142,10 @@ def truth(**changes: Any) -> Any:
     return SimpleNamespace(**(found | changes))
 
 
-def test_an_equal_ledger_has_no_differences(ledger: Ledger) -> None:
+def test_an_equal_ledger_has_no_differences(books: Books) -> None:
     there = truth(balances={"USDT": Decimal("90.0")})
 
-    assert list(ledger.differences_at_rest(there)) == []
+    assert list(books.differences_at_rest(there)) == []
 
 
 @pytest.mark.parametrize(
@@ -147,8 +163,8 @@ def test_an_equal_ledger_has_no_differences(ledger: Ledger) -> None:
         ({"balances": {"USDT": Decimal(90), "BTC": Decimal(1)}}, "0 BTC, at the exchange 1"),
     ],
 )
-def test_each_difference_from_the_exchange_is_found(ledger: Ledger, changes: dict[str, Any], what: str) -> None:
-    found = list(ledger.differences_at_rest(truth(**changes)))
+def test_each_difference_from_the_exchange_is_found(books: Books, changes: dict[str, Any], what: str) -> None:
+    found = list(books.differences_at_rest(truth(**changes)))
 
     assert any(difference.startswith(what) for difference in found), found
 
@@ -170,9 +186,80 @@ def test_a_stop_and_a_target_at_the_exchange_are_one_order_of_the_tape(
     tmp_path: Path, stop: dict[str, Any], target: dict[str, Any], differences: list[str]
 ) -> None:
     submitted, *rest = events()
-    with SqliteTape(tmp_path / "tape.db") as tape:
-        for event in (msgspec.structs.replace(submitted, stop=Decimal(9)), *rest):
-            tape.append([event])
+    books = books_of(tmp_path, [msgspec.structs.replace(submitted, stop=Decimal(9)), *rest])
     pair = [THERE | {"client_id": "as"} | stop, THERE | {"client_id": "at"} | target]
 
-    assert list(Ledger(tmp_path).differences_at_rest(truth(orders=pair))) == differences
+    assert list(books.differences_at_rest(truth(orders=pair))) == differences
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+TRADE: dict[str, Any] = {"account_id": "bob", "symbol": "BTCUSDT", "side": Side.BUY, "quantity": Decimal(1)}
+FIRST = TRADE | {"trade_id": "bob-copies-a-7", "order_id": "b", "copied_from": "a-7"}
+RESERVED = TradeReservedEvent(**FIRST, reserved=Decimal(10), reserved_currency="USDT")
+EXECUTED = TradeExecutedEvent(**FIRST, executed_price=Decimal(10), executed_quantity=Decimal(1))
+LEADS = OrderFilledEvent(
+    order_id="a",
+    symbol="BTCUSDT",
+    strategy_id="s",
+    side=Side.BUY,
+    price=Decimal(10),
+    quantity=Decimal(1),
+    filled=Decimal(1),
+    remaining=Decimal(0),
+    average_price=Decimal(10),
+    venue_trade_id="7",
+)
+NO_COPY = TradeFailedEvent(**FIRST | {"trade_id": "bob-copies-x-9", "copied_from": "x-9"}, reason="no money")
+
+
+@pytest.mark.parametrize(
+    ("told", "filled", "differences"),
+    [
+        ((LEADS, RESERVED, EXECUTED), 1, []),
+        ((LEADS, RESERVED, EXECUTED), 2, ["trade bob-copies-a-7 has 1 executed, and its order b 2 filled"]),
+        ((LEADS, RESERVED), 0, ["trade bob-copies-a-7 has not ended"]),
+        ((LEADS,), 0, ["bob did not copy a-7"]),
+        ((LEADS, RESERVED, EXECUTED, NO_COPY), 1, ["bob copied x-9, which is no fill of its leader"]),
+        ((LEADS, RESERVED, EXECUTED, EXECUTED), 1, ["trade bob-copies-a-7 ended twice"]),
+        (
+            (LEADS, RESERVED, EXECUTED, RESERVED),
+            1,
+            ["trade bob-copies-a-7 is reserved 2 times", "bob copied a-7 2 times"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_copies_is_found(told: tuple[Any, ...], filled: int, differences: list[str]) -> None:
+    copies = Copies()
+    for event in told:
+        copies.take(event)
+    orders: Any = {"bob": {"b": SimpleNamespace(filled=Decimal(filled))}}
+
+    assert list(copies.differences_at_rest(orders, {"bob": Followed("main", "s", each=True)})) == differences
+
+
+# -- what cases are made of, and what their proofs say ---------------------------------------------------------------
+
+
+def test_cases_have_all_kinds_of_accounts_stops_and_rules() -> None:
+    shapes = [drawn_shape(seed) for seed in range(40)]
+
+    assert {shape.exits for shape in shapes} == set(EXITS)
+    assert {shape.rules for shape in shapes} == {True, False}
+    assert {len(shape.accounts) for shape in shapes} == {1, 3}
+    assert all(len(drawn_shape(seed, 3).leaders) == 2 for seed in range(10))
+
+
+LOST = "what followed from the market data from seq 1,000 to 1,234 was not durable when the process ended, and never"
+LOST += " happened"
+EDITED = "the source of strategy 'x.py:S' has changed since the run; the copy in its folder was executed"
+
+
+def test_a_note_of_a_proof_needs_a_kill_or_an_edit_that_explains_it() -> None:
+    explained = Explained()
+    notes = [LOST, EDITED, "the events up to seq 9 were not executed again: gone"]
+    assert explained.unexplained(notes) == notes
+
+    explained.killed_at.add(1_234)
+    explained.edits, explained.edited_since = 1, True
+    assert explained.unexplained(notes) == notes[-1:]

@@ -7,58 +7,35 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from tickdeck.bootstrap import verify_run
-from tickdeck.errors import RunError, TickdeckError
-from tickdeck.infrastructure.bundles import pack, unpacked
+from tickdeck.domain.events import TradeExecutedEvent
+from tickdeck.errors import RunError
 from tickdeck.infrastructure.control import Answer, Request, ask
 from tickdeck.infrastructure.tape.opening import tape_path
 from torturing.ledger import Ledger, Truth
 from torturing.plan import Kill, drawn_faults, drawn_kill
 from torturing.power_cut import STRACE, PowerCut
 from torturing.processes import HERE, RunProcess, VenueProcess, rss_mb
+from torturing.proving import Explained, proof, proof_elsewhere
+from torturing.shape import CASH, SYMBOLS, drawn_shape
 
 __all__ = ["Stretch", "Torture", "Wanted"]
 
 NAME = "victim"
-SYMBOLS = ("BTCUSDT", "ETHUSDT")
 _BUNDLED = 50_000  # events of a run whose bundle is proven, too
 _UNEXPECTED = "--debug"  # what an error ends with that Tickdeck did not foresee
 _SETTLE = 150.0  # seconds until nothing is open or in doubt any more
 _CANCEL_AGAIN = 5.0  # seconds
 _CALM = 3  # looks at which nothing is open, in doubt, or still to be taken by the exchange
-CONFIG = """\
-exchange = "binance"
-exchange_url = "{url}"
-live = true
-symbols = ["BTCUSDT", "ETHUSDT"]
-tape_format = "{form}"
-
-[risk]
-max_order_notional = 100_000
-max_position_notional = 10_000_000
-max_daily_loss = 1_000_000
-
-[accounts.main]
-exchange = "binance"
-credentials = "env:DEMO"
-owner = "torture"
-
-[[strategies]]
-spec = "{path}:{strategy}"
-
-[strategies.parameters]
-pause = {pause}
-"""
 
 
 class Wanted(NamedTuple):
     """What a case is to be. ``every``: the mean life of a process (s). ``pause``: between two decisions of the strategy
-    (ms). ``speed``: of the exchange's market. ``faults``: ``None`` draws them by the seed.
+    (ms). ``speed``: of the exchange's market. ``faults``: ``None`` draws them by the seed. ``accounts``: 1, or 3 with
+    copies; ``None`` draws it.
     """
 
     seed: int
@@ -67,6 +44,7 @@ class Wanted(NamedTuple):
     speed: float = 1.0
     faults: str | None = None
     power_cuts: bool = True
+    accounts: int | None = None
 
 
 class Stretch(NamedTuple):
@@ -79,6 +57,7 @@ class Stretch(NamedTuple):
     """Ends that nobody ordered, by the last line on stderr: a run that finds no exchange at its start."""
     orders: int
     fills: int
+    copies: int
     events: int
     seconds: float
     run_mb: float
@@ -97,7 +76,7 @@ class Torture:
         self._folder, self._wanted = folder, wanted
         self._rng = random.Random(f"torture {wanted.seed}")
         self._form = self._rng.choice(("sqlite", "jsonl"))
-        self._strategy = self._rng.choice(("Tireless", "Remembering"))
+        self._shape = drawn_shape(wanted.seed, wanted.accounts)
         drawn = drawn_faults(self._rng, wanted.seed)
         self.faults = drawn if wanted.faults is None else wanted.faults
         self._data = folder / "data"
@@ -109,14 +88,17 @@ class Torture:
         self._plan = folder / "plan"
         self._undo: list[str] = []  # commands that let trading go on
         self._acknowledged: set[str] = set()  # ids of commands that were answered
+        self._starts = 0  # of processes, as far as the tape has them
+        self._explained = Explained()
 
     def __enter__(self) -> Torture:
         options = ["--speed", str(self._wanted.speed)]
         self._venue = VenueProcess(
             self._folder, seed=self._wanted.seed, faults=self.faults, symbols=SYMBOLS, options=options
         )
-        settings = {"url": self._venue.url, "form": self._form, "pause": self._wanted.pause}
-        self._config.write_text(CONFIG.format(path=self._source, strategy=self._strategy, **settings))
+        for name in self._shape.accounts.keys() & CASH.keys():
+            self._venue.open_account(name, CASH[name])
+        self._config.write_text(self._shape.config(self._venue.url, self._form, self._source, self._wanted.pause))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +107,7 @@ class Torture:
     @property
     def about(self) -> str:
         """The case in one line."""
-        return f"{self._form}, {self._strategy}, faults: {self.faults or 'none'}"
+        return f"{self._form}, {self._shape.about}, faults: {self.faults or 'none'}"
 
     # -- a stretch --------------------------------------------------------------------------------------------------
 
@@ -151,26 +133,28 @@ class Torture:
                 if _UNEXPECTED in said:
                     found.append(f"the run ended by itself with {status}: {said}")
             if self._run.exists():
-                ledger = Ledger(self._run)
-                found += ledger.differences(Truth(self._venue.url))
+                ledger = self._read(killed=status == -9)
+                found += self._differences(ledger)
                 lost = self._acknowledged - ledger.commands
                 found += [f"command {event_id} was answered, and is not on the tape" for event_id in sorted(lost)]
         if not found and tape_path(self._run).exists():
-            found += self._proof()  # as the last kill left it
+            found += proof(self._run, self._explained)  # as the last kill left it
         if not found:
             found += self._settle(exits)
-        ledger, truth = Ledger(self._run), Truth(self._venue.url)
-        found += ledger.differences_at_rest(truth) if not found else ()
-        found += self._proof()
+        ledger = self._read(killed=False)
+        found += self._differences_at_rest(ledger) if not found else ()
+        found += proof(self._run, self._explained)
         if not found and ledger.seq < _BUNDLED:
-            found += self._proof_elsewhere()
+            found += proof_elsewhere(self._run, self._folder / "bundle.zip", self._explained)
+        truths = self._truths()
         return Stretch(
             seed=self._wanted.seed,
             kills=done,
             points=+points,
             exits=exits,
-            orders=len(truth.orders),
-            fills=len(truth.fills),
+            orders=sum(len(truth.orders) for truth in truths.values()),
+            fills=sum(len(truth.fills) for truth in truths.values()),
+            copies=sum(isinstance(trade, TradeExecutedEvent) for trade in ledger.copies.ended.values()),
             events=ledger.seq,
             seconds=time.monotonic() - began,
             run_mb=most_mb,
@@ -178,11 +162,38 @@ class Torture:
             differences=tuple(dict.fromkeys(found)),
         )
 
+    def _truths(self) -> dict[str, Truth]:
+        """What the exchange has, by account of the run."""
+        return {name: Truth(self._venue.url, there) for name, there in self._shape.accounts.items()}
+
+    def _read(self, *, killed: bool) -> Ledger:
+        """The run's tape after a process has ended, which was ``killed`` or not."""
+        ledger = Ledger(self._run)
+        if killed:
+            self._explained.killed_at.add(ledger.seq)
+        if ledger.starts > self._starts:
+            self._explained.edited_since = False
+        self._starts = ledger.starts
+        return ledger
+
+    def _differences(self, ledger: Ledger) -> Iterator[str]:
+        for account, truth in self._truths().items():
+            yield from _of(account, ledger.books[account].differences(truth))
+        yield from ledger.copies.differences()
+
+    def _differences_at_rest(self, ledger: Ledger) -> Iterator[str]:
+        for account, truth in self._truths().items():
+            yield from _of(account, ledger.books[account].differences_at_rest(truth))
+        orders = {account: books.orders for account, books in ledger.books.items()}
+        yield from ledger.copies.differences_at_rest(orders, self._shape.leaders)
+
     def _live(self, kill: Kill) -> tuple[RunProcess, int]:
         """One life of the run, from its start to its kill. Returns its exit status, too."""
         if kill.edited:
             with self._source.open("a") as file:
                 file.write(f"# edited before {kill}\n")
+            self._explained.edits += 1
+            self._explained.edited_since = True
         cut = None
         trace = self._folder / "trace"
         if kill.kind == "power cut" and self._run.exists():
@@ -227,7 +238,8 @@ class Torture:
         """Pay into the account or out of it. The run may be down already."""
         amount, _, asset = what.partition(" ")
         act = "withdraw" if amount.startswith("-") else "deposit"
-        self._venue.act(act, {"account": "demo", "asset": asset, "amount": amount.removeprefix("-")})
+        account = self._rng.choice(list(self._shape.accounts.values()))
+        self._venue.act(act, {"account": account, "asset": asset, "amount": amount.removeprefix("-")})
 
     def _go_on(self, run: RunProcess) -> None:
         """Undo what an operator ordered in an earlier life, or for a comparison: trading goes on."""
@@ -244,7 +256,7 @@ class Torture:
     def _command(self, run: RunProcess, command: str) -> Answer | None:
         """Send a command to the run. Returns its answer, ``None`` if there is none. A command that was answered must be
         on the tape from then on."""
-        arguments = {"strategy_id": self._strategy} if command.startswith("strategy") else {}
+        arguments = {"strategy_id": self._shape.strategy} if command.startswith("strategy") else {}
         request = Request(command=command, arguments=arguments, reason="torture", who="torture")
         try:
             answer = ask(self._run, request, timeout=30)
@@ -304,29 +316,13 @@ class Torture:
             self._venue.act("faults", {name: value})
         return problems
 
-    def _proof(self) -> list[str]:
-        try:
-            verdict, _ = verify_run(self._run)
-        except TickdeckError as error:
-            return [f"verify: {error}"]
-        return [] if verdict.identical else [f"verify: not identical: {msgspec.json.encode(verdict).decode()[:2_000]}"]
-
-    def _proof_elsewhere(self) -> list[str]:
-        """The same for the run's bundle, which is unpacked in another place."""
-        bundle = self._folder / "bundle.zip"
-        try:
-            pack(self._run, bundle)
-            with unpacked(bundle) as found:
-                verdict, _ = verify_run(found.folder)
-        except TickdeckError as error:
-            return [f"bundle: {error}"]
-        finally:
-            bundle.unlink(missing_ok=True)
-        return [] if verdict.identical else ["bundle: not identical"]
-
     def _note(self, text: str) -> None:
         with self._plan.open("a") as plan:
             plan.write(f"{time.time():.3f} {text}\n")
+
+
+def _of(account: str, differences: Iterable[str]) -> Iterator[str]:
+    return (f"{account}: {difference}" for difference in differences)
 
 
 def _parsed(faults: str) -> list[tuple[str, str]]:

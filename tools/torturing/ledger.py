@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,19 +12,35 @@ from typing import Any
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import (
+    AccountDifferenceFound,
     BalanceEvent,
     CommandReceived,
+    DomainEvent,
     OrderEvent,
     OrderSubmittedEvent,
     PositionEvent,
+    RunResumed,
+    RunStarted,
+    TwoPhaseTradeEvent,
     VenueFillReported,
     VenueOrderReported,
 )
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import OrderStatus
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+from torturing.copies import Copies
 
-__all__ = ["Ledger", "Truth"]
+__all__ = ["Books", "Ledger", "Truth"]
+
+KEPT = (
+    OrderEvent,
+    VenueOrderReported,
+    VenueFillReported,
+    PositionEvent,
+    BalanceEvent,
+    AccountDifferenceFound,
+    TwoPhaseTradeEvent,
+)
 
 _STATUSES = {
     "NEW": OrderStatus.ACCEPTED,
@@ -40,14 +56,14 @@ _AT_VENUE = frozenset(_STATUSES.values())
 
 
 class Truth:
-    """The orders, fills and balances of the account ``demo`` at the exchange on ``url``."""
+    """The orders, fills and balances of an account at the exchange on ``url``."""
 
-    def __init__(self, url: str) -> None:
-        self.orders: list[dict[str, Any]] = _admin(url, "orders?account=demo")
-        self.fills: list[dict[str, Any]] = _admin(url, "fills?account=demo")
+    def __init__(self, url: str, account: str) -> None:
+        self.orders: list[dict[str, Any]] = _admin(url, f"orders?account={account}")
+        self.fills: list[dict[str, Any]] = _admin(url, f"fills?account={account}")
         self.balances: dict[str, Decimal] = {
             currency: Decimal(amounts["free"]) + Decimal(amounts["locked"])
-            for currency, amounts in _admin(url, "balances?account=demo")["demo"].items()
+            for currency, amounts in _admin(url, f"balances?account={account}")[account].items()
         }
 
 
@@ -57,13 +73,13 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seq = 0
-        self.orders: dict[str, Order] = {}
-        self.submitted: Counter[str] = Counter()
-        self.fills: dict[tuple[str, str], VenueFillReported] = {}
-        self.positions: dict[str, Decimal] = {}
-        self.balances: dict[str, Decimal] = {}
+        self.books: defaultdict[str, Books] = defaultdict(Books)
+        """By account."""
+        self.copies = Copies()
         self.commands: set[str] = set()
         """The ids of the commands that arrived."""
+        self.starts = 0
+        """How often a process began to work."""
         self.follow()
 
     def follow(self) -> None:
@@ -73,20 +89,46 @@ class Ledger:
         with open_reader(path) as tape:
             for event in tape.read(TapeQuery(first_seq=self.seq + 1)):
                 self.seq = event.seq
-                if isinstance(event, OrderSubmittedEvent):
-                    self.submitted[event.order_id] += 1
-                    self.orders[event.order_id] = Order(event)
-                elif isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
-                    if event.order_id in self.orders:
-                        self.orders[event.order_id].apply(event)
-                    if isinstance(event, VenueFillReported):
-                        self.fills[event.symbol, event.venue_trade_id] = event
-                elif isinstance(event, CommandReceived):
+                if isinstance(event, CommandReceived):
                     self.commands.add(event.event_id)
-                elif isinstance(event, PositionEvent):
-                    self.positions[event.symbol] = event.quantity
-                elif isinstance(event, BalanceEvent):
-                    self.balances[event.currency] = event.total
+                elif isinstance(event, RunStarted | RunResumed):
+                    self.starts += 1
+                elif isinstance(event, KEPT):
+                    self.books[event.account_id].take(event)
+                    self.copies.take(event)
+
+    def unsettled(self) -> list[Order]:
+        """The orders that are open or in doubt, or whose fills have not all arrived, of all accounts."""
+        return [order for books in self.books.values() for order in books.unsettled()]
+
+
+class Books:
+    """The state of one account, folded from its events."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.submitted: Counter[str] = Counter()
+        self.fills: dict[tuple[str, str], VenueFillReported] = {}
+        self.positions: dict[str, Decimal] = {}
+        self.balances: dict[str, Decimal] = {}
+        self.unexplained: list[AccountDifferenceFound] = []
+
+    def take(self, event: DomainEvent) -> None:
+        """Take the next event of the account."""
+        if isinstance(event, OrderSubmittedEvent):
+            self.submitted[event.order_id] += 1
+            self.orders[event.order_id] = Order(event)
+        elif isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
+            if event.order_id in self.orders:
+                self.orders[event.order_id].apply(event)
+            if isinstance(event, VenueFillReported):
+                self.fills[event.symbol, event.venue_trade_id] = event
+        elif isinstance(event, PositionEvent):
+            self.positions[event.symbol] = event.quantity
+        elif isinstance(event, BalanceEvent):
+            self.balances[event.currency] = event.total
+        elif isinstance(event, AccountDifferenceFound):
+            self.unexplained.append(event)
 
     def unsettled(self) -> list[Order]:
         """The orders that are open or in doubt, or whose fills have not all arrived."""
@@ -104,6 +146,8 @@ class Ledger:
                 yield f"the exchange has {times} orders {client_id} in {symbol}"
             if client_id not in self.submitted and self._pair_of(client_id) is None:
                 yield f"the exchange has order {client_id} in {symbol}, but the tape does not"
+        for one in self.unexplained:
+            yield f"a difference was found: {one.ours} {one.currency} in our books, {one.venue} at the exchange"
         there = {(fill["symbol"], str(fill["number"])): fill for fill in truth.fills}
         if len(there) != len(truth.fills):
             yield f"the exchange lists {len(truth.fills)} fills with {len(there)} ids: an order met one of the same run"

@@ -14,11 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torturing.shape import CASH
+
 __all__ = ["RunProcess", "VenueProcess", "rss_mb"]
 
 HERE = Path(__file__).resolve().parent
 _START = 120.0  # seconds for a process to begin on a busy machine
-KEYS = {"DEMO_API_KEY": "demo-key", "DEMO_API_SECRET": "demo-secret"}
+KEYS = {
+    f"{name.upper()}_API_{part.upper()}": f"{name}-{part}" for name in ("demo", *CASH) for part in ("key", "secret")
+}
 
 
 def rss_mb(pid: int) -> float:
@@ -72,6 +76,11 @@ class VenueProcess:
         request = urllib.request.Request(f"{self.url}/admin/{path}", json.dumps(values).encode())  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (http, to localhost)
             return json.load(answer)
+
+    def open_account(self, name: str, cash: str) -> None:
+        """Open an account with so many USDT, whose keys are in ``KEYS``. The journal keeps it."""
+        values = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash}}
+        self.act("account", values)
 
     def late_orders(self) -> int:
         """How many orders it has not taken yet, but will."""

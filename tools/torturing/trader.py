@@ -8,17 +8,19 @@ from tickdeck import Strategy
 from tickdeck.domain.events import OrderCancelledEvent, OrderEvent, TimerFired
 from tickdeck.domain.values import TimeInForce
 
-__all__ = ["Remembering", "Tireless"]
+__all__ = ["EXITS", "Remembering", "Tireless"]
 
 _MS = 1_000_000
-_STEP = Decimal("0.0001")
-_EXITS: tuple[dict[str, str], ...] = (
-    {},
-    {},
-    {"stop_loss": "0.05%", "take_profit": "0.05%"},
-    {"trailing": "0.1%"},
-)
-"""The stop and the target of a purchase: none, both, or one that follows the price. The run watches them."""
+_STEPS = {"BTCUSDT": Decimal("0.0001"), "ETHUSDT": Decimal("0.002")}
+_PAIR = {"stop_loss": "0.05%", "take_profit": "0.05%"}
+_TRAILING = {"trailing": "0.1%"}
+EXITS: dict[str, tuple[dict[str, str], ...]] = {
+    "none": ({},),
+    "pairs": ({}, _PAIR),
+    "trailing": ({}, _TRAILING),
+    "mixed": ({}, {}, _PAIR, _TRAILING, {"stop_loss": "0.05%"}, {**_PAIR, **_TRAILING}),
+}
+"""The stops and targets of purchases, of which each has one by chance."""
 
 
 class Tireless(Strategy):
@@ -28,6 +30,7 @@ class Tireless(Strategy):
     """
 
     pause: int = 250
+    exits: str = "mixed"
     most_open: int = 6
 
     def on_start(self) -> None:
@@ -57,13 +60,13 @@ class Tireless(Strategy):
         if len(opened) >= self.most_open or (opened and chance < 0.25):
             self.cancel(self.rng.choice(opened), reason=f"turn {self._turns}")
         elif opened and chance < 0.35:
-            self.amend(self.rng.choice(opened), quantity=self._quantity(), reason=f"turn {self._turns}")
+            self.amend(self.rng.choice(opened), quantity=self._quantity(symbol), reason=f"turn {self._turns}")
         else:
             self._place(symbol, price)
 
     def _place(self, symbol: str, price: Decimal) -> None:
         held = self.position(symbol).quantity
-        is_buy = self.rng.random() < (0.3 if held > 40 * self._quantity() else 0.55)
+        is_buy = self.rng.random() < (0.3 if held > 40 * self._quantity(symbol) else 0.55)
         kind = self.rng.choice(("market", "near", "near", "rests", "ioc", "fok", "post-only"))
         away = {"rests": Decimal("0.98"), "near": Decimal("0.9999"), "post-only": Decimal("0.999")}.get(kind, 1)
         limit = None if kind == "market" else price * away if is_buy else price / away
@@ -74,13 +77,13 @@ class Tireless(Strategy):
         }.get(kind, TimeInForce.GTC)
         reason = f"turn {self._turns}: {kind}"
         if not is_buy:
-            self.sell(symbol, self._quantity(), limit, time_in_force=time_in_force, reason=reason)
+            self.sell(symbol, self._quantity(symbol), limit, time_in_force=time_in_force, reason=reason)
             return
-        exits = self.rng.choice(_EXITS)
-        self.buy(symbol, self._quantity(), limit, **exits, time_in_force=time_in_force, reason=reason)
+        exits = self.rng.choice(EXITS[self.exits])
+        self.buy(symbol, self._quantity(symbol), limit, **exits, time_in_force=time_in_force, reason=reason)
 
-    def _quantity(self) -> Decimal:
-        return self.rng.randrange(5, 50) * _STEP
+    def _quantity(self, symbol: str) -> Decimal:
+        return self.rng.randrange(5, 50) * _STEPS[symbol]
 
 
 class Remembering(Tireless):
