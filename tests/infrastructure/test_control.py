@@ -341,13 +341,23 @@ def test_a_folder_with_a_long_path_has_its_socket_in_a_private_folder(deep_folde
 def test_the_file_that_halts_is_written_read_and_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    assert ordered_halt(folder, beside=True) == ""
+    assert ordered_halt(folder, beside=True) is None
 
     order_halt(folder, "away\nfor a while")
-    assert ordered_halt(folder) == "away\nfor a while"
+    assert _ordered(folder) == ("away\nfor a while", {})
+    order_halt(folder, "away", cancels=True)
+    assert _ordered(folder) == ("away", {"orders": "cancel"})
+    order_halt(folder, "", cancels=True)
+    assert _ordered(folder) == ("there is a file HALT", {"orders": "cancel"})
     assert lift_halt(folder)
     assert not lift_halt(folder)
 
     (tmp_path / "HALT").touch()
-    assert ordered_halt(folder) == ""
-    assert ordered_halt(folder, beside=True) == "there is a file HALT"
+    assert ordered_halt(folder) is None
+    assert _ordered(folder, beside=True) == ("there is a file HALT", {})
+
+
+def _ordered(folder: Path, *, beside: bool = False) -> tuple[str, dict[str, str]]:
+    command = ordered_halt(folder, beside=beside)
+    assert command is not None
+    return command.reason, dict(command.arguments)

@@ -59,7 +59,7 @@ def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: 
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     refused = tickdeck("flatten", "last", data=tmp_path)
     halted = tickdeck("halt", "last", "--reason", "away", data=tmp_path)
-    reason = ordered_halt(folder)
+    ordered = ordered_halt(folder)
     again = Running(tmp_path, "--resume", "last")
     while not any(isinstance(event, TradingHalted) for event in open_record(folder)):
         assert again.is_alive
@@ -69,9 +69,10 @@ def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: 
     assert refused.returncode == 2
     assert "no process runs" in refused.stderr
     assert halted.returncode == 0
-    assert reason == "away"
+    assert ordered is not None
+    assert ordered.reason == "away"
     assert lifted.returncode == 0
-    assert ordered_halt(folder) == ""
+    assert ordered_halt(folder) is None
     assert verify_run(folder)[0].identical
 
 

@@ -56,5 +56,5 @@ def sell(quantity: str, limit: str | None = None) -> Callable[[Puppet], object]:
     return lambda s: s.sell(BTC, D(quantity), limit=D(limit) if limit else None)
 
 
-def command(core: Core, name: str, reason: str = "") -> Core:
-    return core.feed(CommandReceived(command=name, reason=reason))
+def command(core: Core, name: str, reason: str = "", **arguments: str) -> Core:
+    return core.feed(CommandReceived(command=name, reason=reason, arguments=arguments))

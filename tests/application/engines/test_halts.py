@@ -177,3 +177,40 @@ def test_each_halt_gives_one_alert_whatever_its_cause() -> None:
         ("trading is halted: lunch", "critical"),
         ("trading is halted: execution failed", "critical"),
     ]
+
+
+def test_a_command_leaves_or_cancels_the_open_orders_and_the_alert_says_which() -> None:
+    core, puppet = core_of(RiskLimits())
+    do(core, puppet, buy("1", limit="90"), buy("2", limit="89"), price="100")
+
+    command(core, "halt", "lunch")
+    assert core.of("order.cancel_requested") == []
+    command(core, "halt", "lunch", orders="cancel")
+    cancelled = [event.payload["order_id"] for event in core.of("order.cancel_requested")]
+    assert cancelled == [order.order_id for order in core.orders]
+    command(core, "halt", "lunch", orders="cancel")
+    command(core, "halt", "lunch", orders="burn")
+
+    assert len(core.of("order.cancel_requested")) == 2  # each once
+    assert [event.payload["text"] for event in core.of("notification.alert")] == [
+        "trading is halted: lunch (open orders: 0 being cancelled, 2 left)"
+    ]
+    assert [event.payload["message"] for event in core.of("system.warning")] == [
+        "halt: orders is 'burn'; give 'cancel' or 'leave'; they stay"
+    ]
+
+
+def test_a_halt_that_cancels_leaves_stops_and_targets() -> None:
+    core, puppet = core_of(RiskLimits())
+    do(core, puppet, lambda s: s.buy(BTC, D(1), stop_loss=D(90)), price="100")
+    core.fill(core.orders[0], "100")
+    do(core, puppet, buy("1", limit="95"), price="100")
+
+    command(core, "halt", "lunch", orders="cancel")
+
+    (cancelled,) = core.of("order.cancel_requested")
+    assert cancelled.payload["order_id"] == core.orders[-1].order_id
+    (alert,) = core.of("notification.alert")
+    assert alert.payload["text"] == (
+        "trading is halted: lunch (open orders: 1 being cancelled, 0 left; stops and targets: 1 left)"
+    )

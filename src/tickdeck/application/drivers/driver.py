@@ -40,8 +40,7 @@ class Driver:
 
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
-    - ``halt``: if it is not empty, trading is halted from the start, or from where a resumed run continues, for this
-      reason.
+    - ``halt``: a command that is carried out at the start, or where a resumed run continues.
 
     If more than ten times ``kernel.max_cascade`` timers and reports are due within a millisecond, the clock stands
     still: the driver then feeds the command ``halt``, once.
@@ -57,7 +56,7 @@ class Driver:
         begin: Callable[[int], None],
         feed: str,
         observe: Callable[[int], int] | None = None,
-        halt: str = "",
+        halt: CommandReceived | None = None,
     ) -> None:
         self._kernel = kernel
         self._agenda = agenda
@@ -113,8 +112,8 @@ class Driver:
         self._kernel.publish(msgspec.structs.replace(resumed, since=since, ts_ingress=now, source=RESUME))
 
     def _halt_if_ordered(self) -> None:
-        if self._halt:
-            self._kernel.publish(CommandReceived(command="halt", reason=self._halt, source="control"))
+        if self._halt is not None:
+            self._kernel.publish(self._halt)
 
     def _start(self, ts: int) -> None:
         """Feed ``run.started`` at ``ts``, begin the venue and start the observers."""

@@ -13,7 +13,7 @@ from tickdeck.application.drivers.driver import Driver, Recalled
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.application.ports import Frame
 from tickdeck.application.streaming import BoundedAsyncQueue
-from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunResumed, RunStarted, RunStopped
+from tickdeck.domain.events import CommandReceived, DomainEvent, FeedDisconnected, RunResumed, RunStarted, RunStopped
 from tickdeck.errors import RunError
 
 __all__ = ["LiveAgenda", "LiveDriver", "Past"]
@@ -86,7 +86,7 @@ class LiveDriver(Driver):
         feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
-        halt: str = "",
+        halt: CommandReceived | None = None,
         past: Past | None = None,
     ) -> None:
         super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe, halt=halt)

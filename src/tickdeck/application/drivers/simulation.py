@@ -18,6 +18,7 @@ from tickdeck.domain.events import (
     BacktestFailed,
     BacktestProgressed,
     BacktestStarted,
+    CommandReceived,
     DomainEvent,
     FeedDisconnected,
     RunStarted,
@@ -63,7 +64,7 @@ class Simulation(Driver):
         feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
-        halt: str = "",
+        halt: CommandReceived | None = None,
         figures: Callable[[int], BacktestCompleted] | None = None,
         recalled: Recalled | None = None,
     ) -> None:

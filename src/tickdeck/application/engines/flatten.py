@@ -1,4 +1,4 @@
-"""Carries out the commands ``cancel``, ``close`` and ``flatten``."""
+"""Carries out the commands ``cancel``, ``close`` and ``flatten``, and what becomes of open orders at a halt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
-from tickdeck.domain.risk import Exposure
+from tickdeck.domain.risk import CountedOrder, Exposure
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side, plain
 
@@ -22,6 +22,7 @@ class Flatten:
     ``sellable(symbol)`` is how many coins the account has that no order of others locks (base).
     ``is_dust(symbol, quantity)`` says whether a quantity (base) is too little for an order.
     ``why_not(symbol)`` says why no order in a symbol may be sent now, and is empty if it may.
+    ``protects(order_id)`` says whether an order is the stop or the target of a position.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Flatten:
         sellable: Callable[[str], Quantity],
         is_dust: Callable[[str, Quantity], bool],
         why_not: Callable[[str], str],
+        protects: Callable[[str], bool],
     ) -> None:
         self._bus = bus
         self._exposure = exposure
@@ -42,6 +44,7 @@ class Flatten:
         self._sellable = sellable
         self._is_dust = is_dust
         self._why_not = why_not
+        self._protects = protects
         self._waiting: dict[str, list[str]] = {}  # orders that must end before the rest is closed, by symbol
 
     def cancel(self, order_id: str, symbol: str) -> None:
@@ -54,6 +57,33 @@ class Flatten:
         for open_order in [order] if order is not None else self._exposure.open_orders(symbol):
             intent = ActionIntent(action="cancel", symbol="", order_id=open_order.order_id)
             self._approve(open_order.strategy_id, intent)
+
+    def at_halt(self, orders: str) -> None:
+        """The command ``halt`` asks for the open ``orders``: ``cancel`` them, except stops and targets, or ``leave``
+        them."""
+        if orders not in ("", "leave", "cancel"):
+            self._warn(f"halt: orders is {orders!r}; give 'cancel' or 'leave'; they stay")
+        elif orders == "cancel":
+            for order in self._others():
+                if not order.withdrawn:
+                    intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
+                    self._approve(order.strategy_id, intent)
+
+    def left_at_halt(self) -> str:
+        """What becomes of the open orders now that trading is halted, in words; empty if there are none."""
+        others = self._others()
+        leaving = sum(order.withdrawn for order in others)
+        resting = len(self._exposure.open_orders()) - len(others)
+        parts: list[str] = []
+        if others:
+            parts.append(f"open orders: {leaving:,} being cancelled, {len(others) - leaving:,} left")
+        if resting:
+            parts.append(f"stops and targets: {resting:,} left")
+        return "; ".join(parts)
+
+    def _others(self) -> list[CountedOrder]:
+        """The open orders without stops and targets."""
+        return [order for order in self._exposure.open_orders() if not self._protects(order.order_id)]
 
     def close(self, symbol: str) -> None:
         """Flatten one symbol, in which there must be something to close."""

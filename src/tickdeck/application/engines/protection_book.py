@@ -108,6 +108,10 @@ class ProtectionBook:
             taken = max(EXACT.subtract(taken, older.held), ZERO)
         return max(min(EXACT.subtract(p.held, taken), room), ZERO)
 
+    def is_exit(self, order_id: str) -> bool:
+        """Whether an open order is the stop or the target of a position."""
+        return order_id in self._exits
+
     def must_yield(self, strategy_id: str, intent: ActionIntent) -> bool:
         """Whether an order must wait for exit orders of its strategy."""
         side = intent.side

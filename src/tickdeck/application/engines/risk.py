@@ -71,12 +71,14 @@ class RiskEngine:
     An amend is judged as the order that it would result in. A cancel passes, whatever the limits, if its order belongs
     to the strategy and is open or on its way. An order that only reduces a position passes every limit.
 
-    Trading halts at the daily loss or drawdown limit and on the command ``halt``. After a limit's halt, only reducing
-    orders pass, and the open orders that could enlarge a position are cancelled. After an operator's halt, or one by
-    the surroundings of the run, only the orders of the commands ``flatten`` (its argument ``symbol`` restricts it) and
-    ``close`` (of one symbol) pass. The command ``cancel`` (``order_id``, ``symbol``, or all) always passes. After an
-    error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator, and the
-    day's loss and the drawdown are counted from zero again. A halt by an error stays.
+    Trading halts at the daily loss or drawdown limit and on the command ``halt``. After a limit's halt, only
+    reducing orders pass, and the open orders that could enlarge a position are cancelled. The command leaves open
+    orders, or cancels them except stops and targets (its argument ``orders``: ``leave`` or ``cancel``). After an
+    operator's halt, or one by the surroundings of the run, only the orders of the commands ``flatten`` (its
+    argument ``symbol`` restricts it) and ``close`` (of one symbol) pass. The command ``cancel`` (``order_id``,
+    ``symbol``, or all) always passes. After an error or the run's end, only cancels pass. The command ``resume``
+    ends a halt by a limit or an operator, and the day's loss and the drawdown are counted from zero again. A halt
+    by an error stays.
     """
 
     component = "risk"
@@ -163,6 +165,7 @@ class RiskEngine:
             sellable=self._sellable,
             is_dust=lambda symbol, quantity: instrument(symbol).is_dust(quantity, price(symbol)),
             why_not=self._why_no_exit,
+            protects=lambda order_id: self.protections.book.is_exit(order_id),
         )
         self.losses = LossWatch(
             bus,
@@ -362,6 +365,7 @@ class RiskEngine:
         if command.command == "halt":
             by = HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
             self.gate.halt(command.reason or "asked for by a command", by)
+            self._flatten.at_halt(command.arguments.get("orders", ""))
         elif command.command == "resume":
             self._resume(command, outside=outside)
         elif command.command == "flatten":
@@ -432,7 +436,10 @@ class RiskEngine:
 
     def on_halted(self, halted: TradingHalted) -> None:
         self.gate.on_halted(halted)
-        self._bus.publish(NotificationAlert(text=f"trading is halted: {halted.reason}", severity="critical"))
+        text = f"trading is halted: {halted.reason}"
+        if left := self._flatten.left_at_halt():
+            text += f" ({left})"
+        self._bus.publish(NotificationAlert(text=text, severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
         self.gate.close()

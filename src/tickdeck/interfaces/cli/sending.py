@@ -143,6 +143,8 @@ def print_answer(folder: Path, command: str, command_id: str, answer: Answer, as
         for event in answer.events:
             if event["event_type"] == "order.submitted":
                 note(f"order {event['order_id']}: {_order(event)}")
+            elif event["event_type"] == "notification.alert":
+                note(event["text"])
     elif answer.repeated:
         note(f"{command}: run {folder.name} had taken it before, as event {answer.event_id}, and refused it:")
     for problem in answer.problems:

@@ -20,24 +20,31 @@ __all__ = ["halt"]
 
 @click.command()
 @account_options
-def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
-    """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
-    `cancel` ends them. Everything else continues.
+@click.option(
+    "--cancel-orders/--leave-orders",
+    "cancels",
+    help="Whether to cancel the open orders too, except stops and targets; default: they stay.",
+)
+def halt(run: str, cancels: bool, reason: str, command_id: str, data: Path, as_json: bool) -> int:
+    """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Everything else
+    continues. The answer says what becomes of the open orders.
 
     If no process runs it, the file HALT is written to its folder, and the run continues halted when it is resumed.
 
     \b
     Examples:
       tickdeck halt last
-      tickdeck halt maker --reason "the venue is odd"
+      tickdeck halt maker --cancel-orders --reason "the venue is odd"
     """
-    folder, answer = ask_run(data, run, "halt", reason, command_id)
+    folder, answer = ask_run(data, run, "halt", reason, command_id, orders="cancel" if cancels else "")
     if answer is not None:
         return print_answer(folder, "halt", command_id, answer, as_json)
     if account_given():
         raise not_running(folder)
     from tickdeck.infrastructure.control import order_halt
 
-    path = order_halt(folder, reason)
+    path = order_halt(folder, reason, cancels=cancels)
     what = f"no process runs {folder.name}; {path} was written, and the run continues halted when it is resumed"
+    if cancels:
+        what += ", and cancels its open orders then"
     return print_offline("halt", command_id, what, as_json)
