@@ -14,8 +14,22 @@ from test_live_run import START, config
 from virtual_time import VirtualWall
 
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap.core_snapshots import CoreSnapshotTaker
 from tickdeck.domain.events import RunResumed
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot waits until what it reflects is on disk, and none is taken meanwhile. The clock of these runs does not
+    wait for the disk: on a slow one, the next snapshot would be the last."""
+    look = CoreSnapshotTaker.look
+
+    def wait_and_look(taker: CoreSnapshotTaker) -> None:
+        taker._write_when_durable()
+        look(taker)
+
+    monkeypatch.setattr(CoreSnapshotTaker, "look", wait_and_look)
 
 
 def again(folder: Path, later: int = 60) -> LiveRun:

@@ -23,6 +23,7 @@ from tickdeck.application.state import (
     read_subscriptions,
     write_subscriptions,
 )
+from tickdeck.application.strategies import Strategy
 from tickdeck.infrastructure.clock import SteadyClock, SystemClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import Manifest
@@ -42,6 +43,7 @@ _TRANSIENT: Mapping[type, tuple[str, ...]] = {
         *("_on_market", "_past", "_record", "_timeout", "_until"),
     ),
     Simulation: ("_anchor", "_market", "_recalled"),
+    Strategy: ("_log",),
     StrategySurroundings: ("_first", "context"),
 }  # fmt: skip
 _WATCHING = ("control", "live", "log", "report")

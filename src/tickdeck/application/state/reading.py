@@ -16,7 +16,7 @@ import msgspec
 
 from tickdeck.application.bus import Subscription
 from tickdeck.application.state.naming import Named
-from tickdeck.application.state.scope import Scope, StateError, attributes_of
+from tickdeck.application.state.scope import Scope, StateError
 from tickdeck.domain.events import decode_payload
 from tickdeck.domain.events.frozen import FrozenDict, FrozenList, FrozenSet
 
@@ -212,8 +212,8 @@ class Reader:
     def _set_attributes(self, value: Any, node: Any) -> None:
         _, names = self._shapes[node[1]]
         put = setattr if isinstance(value, msgspec.Struct) else object.__setattr__
-        kept = (*names, *self._scope.skipped(type(value)))
-        for name in [name for name, _ in attributes_of(value) if name not in kept]:
-            delattr(value, name)
+        for name, _ in self._scope.attributes(value):
+            if name not in names:
+                delattr(value, name)
         for name, held in zip(names, node[2], strict=True):
             put(value, name, self._kinds[held[0]](held) if type(held) is list else held)

@@ -10,15 +10,13 @@ import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import Context, ContextVar
 from datetime import timezone, tzinfo
-from functools import cached_property
 from operator import attrgetter, itemgetter
 from typing import Any
 
-import msgspec
-
+from tickdeck.application.state.attributes import Attributes
 from tickdeck.errors import TickdeckError
 
-__all__ = ["ForeignHandlerError", "Namespace", "Scope", "StateError", "attributes_of", "is_plain_method"]
+__all__ = ["ForeignHandlerError", "Namespace", "Scope", "StateError", "is_plain_method"]
 
 _OURS = ("tickdeck.domain.", "tickdeck.application.")
 _FIXED = (
@@ -43,7 +41,6 @@ _FIXED = (
 """Objects without a state of their own, which the code makes again. Closures and decimal contexts are stored apart."""
 _KNOWN_MODULES = ("builtins", "collections", "decimal")
 """Whose classes a state may name, to call them without arguments: the defaults of a ``defaultdict``."""
-_SLOTS_THAT_ARE_NO_STATE = ("__dict__", "__weakref__")
 
 
 class StateError(TickdeckError):
@@ -109,6 +106,7 @@ class Scope:
         self._outside = outside
         self._transient = dict(transient or {})
         self._skipped: dict[type, frozenset[str]] = {}
+        self._attributes = Attributes()
 
     def is_inside(self, cls: type) -> bool:
         """Whether objects of ``cls`` are stored attribute by attribute."""
@@ -123,21 +121,16 @@ class Scope:
         """Whether ``value`` has no state, or none that this process may change."""
         return isinstance(value, _FIXED) or self.is_outside(value) or type(value).__module__.startswith("structlog")
 
-    def attributes(self, value: object) -> Iterator[tuple[str, Any]]:
-        """The names and values of the attributes that are state."""
-        skipped = self.skipped(type(value))
-        for name, held in attributes_of(value):
-            if name not in skipped:
-                yield name, held
+    def attributes(self, value: object) -> list[tuple[str, Any]]:
+        """The names and values of the attributes that are state, in an order that only depends on them."""
+        attributes, skipped = self._attributes.of(value), self.skipped(type(value))
+        return [each for each in attributes if each[0] not in skipped] if skipped else attributes
 
     def skipped(self, cls: type) -> frozenset[str]:
         """The attributes of ``cls`` that are no state."""
         found = self._skipped.get(cls)
         if found is None:
             names = [name for base in cls.__mro__ for name in self._transient.get(base, ())]
-            for base in cls.__mro__:
-                if base.__module__.startswith("tickdeck."):
-                    names += [name for name, member in vars(base).items() if isinstance(member, cached_property)]
             found = self._skipped[cls] = frozenset(names)
         return found
 
@@ -158,23 +151,6 @@ class Scope:
         if self.class_named(module, name) is not cls:
             raise StateError(f"{module}.{name} is another class")
         return module, name
-
-
-def attributes_of(value: object) -> Iterator[tuple[str, Any]]:
-    """All attributes of an object, in order of definition."""
-    if isinstance(value, msgspec.Struct):
-        for name in type(value).__struct_fields__:
-            yield name, getattr(value, name)
-        return
-    for cls in type(value).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else slots:
-            if slot in _SLOTS_THAT_ARE_NO_STATE:
-                continue
-            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") and not slot.endswith("__") else slot
-            if hasattr(value, name):
-                yield name, getattr(value, name)
-    yield from list(getattr(value, "__dict__", {}).items())
 
 
 def is_plain_method(value: object) -> bool:

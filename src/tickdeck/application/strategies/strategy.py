@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
@@ -117,6 +116,7 @@ class Strategy(Parametrised):
     """The purpose of the strategy: ``entry``, ``exit`` or ``management``. The strategy's events contain it; it
     restricts nothing."""
     _desk: StrategyDesk | None = None
+    _log: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -393,11 +393,14 @@ class Strategy(Parametrised):
             )
         return self._desk
 
-    @cached_property
+    @property
     def log(self) -> BoundLogger:
         """A logger with fields: ``self.log.info("crossed", symbol=trade.symbol)``. Each line carries the strategy's
         id and the event being handled. Log lines are not part of the record and are not proven."""
-        return bound_logger("tickdeck.strategy", strategy=self.desk.strategy_id)
+        log: BoundLogger | None = self._log
+        if log is None:
+            self._log = log = bound_logger("tickdeck.strategy", strategy=self.desk.strategy_id)
+        return log
 
     @property
     def clock(self) -> RunClock:

@@ -13,6 +13,8 @@ __all__ = ["PausedStrategies"]
 class PausedStrategies(list[str]):
     """The ids of the paused strategies, in the order in which they were paused. Use only ``apply`` to change it."""
 
+    __slots__ = ()
+
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
         """The paused strategies after ``events``: all ``strategy.*`` events, in order. Other events change nothing."""
