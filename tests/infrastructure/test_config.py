@@ -216,3 +216,9 @@ def test_a_mistake_beside_accounts_is_told_alone(tmp_path: Path, more: str, told
 def test_an_account_that_is_not_described_is_told_with_the_name_of_its_strategy(tmp_path: Path) -> None:
     (mistake,) = mistakes(tmp_path, ACCOUNTS.format(account="zoe"))
     assert "strategy dip has the account 'zoe'; describe it under [accounts.zoe]" in mistake
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_that_no_event_can_hold_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match="give a whole number that fits into 64 bits"):
+        RunConfig(seed=seed)

@@ -11,6 +11,8 @@ import pytest
 
 from tickdeck import (
     CandleEvent,
+    CommandReceived,
+    FeedDisconnected,
     InMemoryEventBus,
     OrderCancelRequestedEvent,
     OrderUnknownEvent,
@@ -52,6 +54,15 @@ def test_an_order_event_is_one_line_named_by_its_type_with_its_ids() -> None:
     assert (line["event_id"], line["correlation_id"]) == ("1", "1")
     assert (line["order_id"], line["strategy_id"], line["symbol"]) == ("o-1", "mine", "BTCUSDT")
     assert "reason" not in line  # it is empty
+
+
+def test_a_lost_connection_and_a_command_are_logged() -> None:
+    lost, told = logged(
+        FeedDisconnected(feed="binance", symbols=("BTCUSDT",), reason="connection lost"),
+        CommandReceived(command="halt", reason="lunch"),
+    )
+    assert (lost["message"], lost["feed"], lost["reason"]) == ("feed.disconnected", "binance", "connection lost")
+    assert (told["message"], told["command"], told["reason"]) == ("command.received", "halt", "lunch")
 
 
 def test_what_halts_trading_is_logged_too() -> None:

@@ -267,7 +267,8 @@ def test_orders_and_requested_events_are_logged_once_each(tickdeck, buy_once, tm
     )
     figures = tickdeck("run", "--config", "run.toml", "--for", 10, "--json")
     figures = json.loads(figures.stdout)
-    tape = tickdeck("events", figures["run"], "--json", "--type", "order.*", "--type", "position.*", "--type", "risk.*")
+    types = [word for name in ("order.*", "position.*", "risk.*", "feed.*") for word in ("--type", name)]
+    tape = tickdeck("events", figures["run"], "--json", *types)
     log = [json.loads(line) for line in (Path(figures["tape"]).parent / "log.jsonl").read_text().splitlines()]
 
     wanted = [(each["event_type"], each["event_id"]) for each in map(json.loads, tape.stdout.splitlines())]

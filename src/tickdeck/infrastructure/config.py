@@ -228,6 +228,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             )
         if self.duration is not None and not (self.duration.is_finite() and self.duration > 0):
             raise ConfigError(f"duration is {self.duration}; give seconds above 0, or omit it to run to the end")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed}; give a whole number that fits into 64 bits")
         if self.max_cascade < 1:
             raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
         if self.state_every < 0:

@@ -11,9 +11,18 @@ from tickdeck.domain.events import DomainEvent
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
-ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*", "notification.*", "trigger.fired")
+ALWAYS_LOGGED = (
+    "order.*",
+    "position.*",
+    "risk.*",
+    "trading.*",
+    "notification.*",
+    "trigger.fired",
+    "feed.*",
+    "command.received",
+)
 """Always logged: events of orders (``order.filled`` and ``order.partially_filled`` are their trades), of positions and
-of risk, alerts, and triggers that fire."""
+of risk, alerts, triggers that fire, connections to the venue, and commands."""
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")

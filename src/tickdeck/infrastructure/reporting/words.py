@@ -12,8 +12,9 @@ __all__ = ["amount", "fraction", "left_out_of_figures"]
 
 def amount(value: Decimal, *, sign: bool = False) -> str:
     """With thousands separators and two decimals, or four if two are not exact."""
-    decimals = 2 if value == round(value, 2) else 4
-    rounded = round(value, decimals) or Decimal(0)  # no minus before a zero
+    # Rounded as text: an amount may have more digits than the decimal context allows.
+    decimals = 2 if value == Decimal(f"{value:.2f}") else 4
+    rounded = Decimal(f"{value:.{decimals}f}") or Decimal(0)  # no minus before a zero
     return f"{rounded:{'+' if sign else ''},.{decimals}f}"
 
 
