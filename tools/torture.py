@@ -22,11 +22,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from torturing.case import Stretch, Torture, Wanted
 
 _GROWTH = 1.25  # of the memory of a process, which is not flat beyond it
+_TITLES = ("seed", "kills", "orders", "fills", "copies", "events", "s", "run MB", "venue", "result")
 _COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
 
 
@@ -34,13 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run cases until the kills or the minutes are used up, or until Ctrl-C. Returns the exit code."""
     options = _options(arguments)
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    place = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     stretches: list[Stretch] = []
-    print(
-        _COLUMNS.format("seed", "kills", "orders", "fills", "copies", "events", "s", "run MB", "venue", "result"),
-        flush=True,
-    )
+    print(_COLUMNS.format(*_TITLES), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        for stretch in _stretches(options, until):
+        for stretch in _stretches(options, place, until):
             stretches.append(stretch)
             _show(stretch)
     print()
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     grown = _grown(stretches) if not options.per_case else []
     for line in grown:
         print(line)
-    return 1 if grown or any(stretch.differences for stretch in stretches) else 0
+    if differ := any(stretch.differences for stretch in stretches):
+        print(f"the folders of these cases are in {place}")
+    return 1 if grown or differ else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -59,6 +61,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="begin no kill after so many minutes")
     parser.add_argument("--per-stretch", type=int, default=10, help="kills between two comparisons (default: 10)")
     parser.add_argument("--per-case", type=int, default=10, help="kills of one run; 0: all of them (default: 10)")
+    parser.add_argument("--jobs", type=int, default=1, help="cases at the same time (default: 1)")
     parser.add_argument("--every", type=float, default=1.5, help="the mean life of a process in seconds (default: 1.5)")
     parser.add_argument("--pause", type=int, default=250, help="ms between decisions of the strategy (default: 250)")
     parser.add_argument("--speed", type=float, default=1.0, help="of the exchange's market (default: 1)")
@@ -69,33 +72,52 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _stretches(options: argparse.Namespace, until: float) -> Iterator[Stretch]:
-    place = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
-    left, seed = options.kills, options.seed
-    while left > 0 and time.monotonic() < until:
-        wanted = Wanted(
-            seed=seed,
-            every=options.every,
-            pause=options.pause,
-            speed=options.speed,
-            faults=options.faults,
-            accounts=options.accounts,
-            power_cuts=not options.no_power_cuts and shutil.which("strace") is not None,
-        )
-        in_case = min(left, options.per_case or left)
-        folder = place / f"seed-{seed}"
-        with Torture(folder, wanted) as case:
-            while in_case > 0 and time.monotonic() < until:
-                stretch = case.stretch(min(in_case, options.per_stretch), until=until)
-                yield stretch
-                done = sum(stretch.kills.values())
-                in_case, left = in_case - done, left - done
-                if stretch.differences:
-                    print(f"      {case.about}; kept in {folder}", flush=True)
-                    break
-            else:
-                shutil.rmtree(folder)
-        seed += 1
+def _stretches(options: argparse.Namespace, place: Path, until: float) -> Iterator[Stretch]:
+    """What comes out of the cases, ``options.jobs`` of them at the same time."""
+    per_case = options.per_case or options.kills
+    cases = [
+        (_wanted(options, options.seed + index), min(per_case, options.kills - done))
+        for index, done in enumerate(range(0, options.kills, per_case))
+    ]
+    if options.jobs == 1:
+        for wanted, kills in cases:
+            yield from _of_case(place, wanted, kills, options.per_stretch, until)
+        return
+    with ProcessPoolExecutor(options.jobs) as pool:
+        pending = [pool.submit(_listed, place, *case, options.per_stretch, until) for case in cases]
+        for case in as_completed(pending):
+            yield from case.result()
+
+
+def _wanted(options: argparse.Namespace, seed: int) -> Wanted:
+    return Wanted(
+        seed=seed,
+        every=options.every,
+        pause=options.pause,
+        speed=options.speed,
+        faults=options.faults,
+        accounts=options.accounts,
+        power_cuts=not options.no_power_cuts and shutil.which("strace") is not None,
+    )
+
+
+def _listed(place: Path, wanted: Wanted, kills: int, per_stretch: int, until: float) -> list[Stretch]:
+    return list(_of_case(place, wanted, kills, per_stretch, until))
+
+
+def _of_case(place: Path, wanted: Wanted, kills: int, per_stretch: int, until: float) -> Iterator[Stretch]:
+    """Torture one run, up to the first difference. Its folder goes if there is none."""
+    if time.monotonic() > until:
+        return
+    folder, left = place / f"seed-{wanted.seed}", kills
+    with Torture(folder, wanted) as case:
+        while left > 0 and time.monotonic() < until:
+            stretch = case.stretch(min(left, per_stretch), until=until)
+            yield stretch
+            left -= stretch.kills.total()
+            if stretch.differences:
+                return
+    shutil.rmtree(folder)
 
 
 def _show(stretch: Stretch) -> None:
@@ -105,8 +127,8 @@ def _show(stretch: Stretch) -> None:
         _COLUMNS.format(*row, f"{stretch.seconds:.0f}", f"{stretch.run_mb:.0f}", f"{stretch.venue_mb:.0f}", result),
         flush=True,
     )
-    for difference in stretch.differences[:20]:
-        print(f"      {difference}", flush=True)
+    for line in (*stretch.differences[:20], *([stretch.about] if stretch.differences else ())):
+        print(f"      {line}", flush=True)
 
 
 def _summary(stretches: Sequence[Stretch]) -> Iterator[str]:

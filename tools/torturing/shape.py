@@ -24,6 +24,7 @@ live = true
 symbols = ["BTCUSDT", "ETHUSDT"]
 tape_format = "{form}"
 account = "main"
+state_every = {state_every}
 
 [risk]
 max_order_notional = 100_000
@@ -109,13 +110,14 @@ _OF_CAROL = ('stop_loss = "0.05%"\ntake_profit = "0.05%"', 'trailing = "0.05%"')
 class Shape(NamedTuple):
     """``exits``: the stops and targets of the strategy's purchases, see ``trader.EXITS``. ``rules``: a strategy without
     code and triggers trade as well. ``copies``: the protection of Bob's copies and of Carol's; ``None``: one account
-    trades alone.
+    trades alone. ``state_every``: events between two snapshots of the whole run.
     """
 
     strategy: str
     exits: str
     rules: bool
     copies: tuple[str, str] | None
+    state_every: int
 
     @property
     def accounts(self) -> dict[str, str]:
@@ -132,13 +134,19 @@ class Shape(NamedTuple):
 
     @property
     def about(self) -> str:
-        parts = (self.strategy, f"exits: {self.exits}", "rules" * self.rules, "copies" * (self.copies is not None))
+        parts = (
+            self.strategy,
+            f"state_every={self.state_every}",
+            f"exits: {self.exits}",
+            "rules" * self.rules,
+            "copies" * (self.copies is not None),
+        )
         return ", ".join(filter(None, parts))
 
     def config(self, url: str, form: str, source: Path, pause: int) -> str:
         """The configuration of the run."""
         accounts = self.accounts.items()
-        text = _HEAD.format(url=url, form=form)
+        text = _HEAD.format(url=url, form=form, state_every=self.state_every)
         text += "".join(_ACCOUNT.format(name=name, key=there.upper()) for name, there in accounts)
         text += _STRATEGY.format(path=source, strategy=self.strategy, pause=pause, exits=self.exits)
         text += _RULES if self.rules else ""
@@ -156,5 +164,6 @@ def drawn_shape(seed: int, accounts: int | None = None) -> Shape:
         exits=rng.choice(("none", "pairs", "trailing", "mixed")),
         rules=rng.random() < 0.5,
         copies=(rng.choice(_OF_BOB), rng.choice(_OF_CAROL)),
+        state_every=rng.choice((1_000, 5_000, 100_000)),
     )
     return shape if (several if accounts is None else accounts > 1) else shape._replace(copies=None)
