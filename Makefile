@@ -3,6 +3,7 @@
 #   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
 #   make demo ARGS="--tape FILE"          an exchange on localhost, and a run that trades on its market; --tape: a recorded one
 #   make torture ARGS="--kills 50"        a run with real orders, killed again and again, and compared with the exchange
+#   make soak ARGS="--soak 20"            the same with one run, for so many minutes at full speed
 #   make test-fast                        the pure parts alone, within ten seconds
 #   make test COVERAGE=1                  the same with the coverage gate, at half the speed
 #   make bench ARGS="bus" PEERS=1         options of `tickdeck bench`, beside other libraries
@@ -19,7 +20,7 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help run demo torture test test-fast check check-style check-types check-imports check-core bench format venv clients clean
+.PHONY: help run demo torture soak test test-fast check check-style check-types check-imports check-core bench format venv clients clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +35,10 @@ demo: $(VENV)/.installed
 # A run with real orders that is killed and resumed; ARGS are options of tools/torture.py.
 torture: $(VENV)/.installed
 	@exec $(BIN)/python tools/torture.py $(ARGS)
+
+# One run under all faults, killed now and then, whose memory must stay flat. ARGS="--soak 60" takes an hour.
+soak: $(VENV)/.installed
+	@exec $(BIN)/python tools/torture.py --soak 20 $(ARGS)
 
 PYTEST = -m pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 

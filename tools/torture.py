@@ -6,7 +6,7 @@ starts; now and then the exchange is killed too, or what the run did not sync is
 its orders, and orders, fills, positions and balances are compared, and the record is verified.
 
 With `--per-case 0` there is one run, which grows from stretch to stretch; its memory and the exchange's must stay flat
-then: `--kills 100 --per-case 0 --every 12 --minutes 20 --speed 10` is a soak.
+then. `--soak 20` is such a run of twenty minutes, with three accounts, a fast market and all faults (`make soak`).
 
 A case follows from its seed as far as timing allows: `--seed 12 --kills 10` repeats the case that a line names as seed
 12. The exit code is 1 if anything differed or memory grew; the folders of cases that differ are kept.
@@ -24,12 +24,39 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from torturing.case import Stretch, Torture, Wanted
 
+_SOAK: dict[str, Any] = {
+    "kills": 1_000_000,
+    "per_case": 0,
+    "per_stretch": 4,
+    "every": 15.0,
+    "pause": 120,
+    "speed": 5.0,
+    "accounts": 3,
+    "faults": "seed=7 drop_ack=0.05 drop_request=0.02 http_500=0.03 unknown_status=0.03 duplicate_fill=0.3 "
+    "late_fill=0.2:800ms lost_fill=0.1 fill_before_ack=0.2:100ms stale_query=0.2:500ms disconnect_every=20s "
+    "private_stream_silent=0.1:2s gap=0.005 reorder=0.005 expire_session=45s rate_limit_storm=0.005:400ms",
+}
+"""The options of a soak."""
 _GROWTH = 1.25  # of the memory of a process, which is not flat beyond it
-_TITLES = ("seed", "kills", "orders", "fills", "copies", "events", "s", "run MB", "venue", "result")
-_COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
+_TITLES = (
+    "seed",
+    "kills",
+    "orders",
+    "fills",
+    "copies",
+    "events",
+    "s",
+    "objects",
+    "blocks",
+    "run MB",
+    "venue",
+    "result",
+)
+_COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>7} {:>8} {:>6} {:>8} {:>8} {:>6} {:>6}  {}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,7 +96,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, choices=(1, 3), help="3: two copy the first (default: by the seed)")
     parser.add_argument("--no-power-cuts", action="store_true", help="lose no unsynced data (strace is not needed)")
     parser.add_argument("--folder", type=Path, help="where the cases go (default: a temporary folder)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="one run for so long; options given count more")
+    options = parser.parse_args(arguments)
+    if options.soak:
+        parser.set_defaults(**_SOAK, minutes=options.soak)
+        options = parser.parse_args(arguments)
+    return options
 
 
 def _stretches(options: argparse.Namespace, place: Path, until: float) -> Iterator[Stretch]:
@@ -124,7 +156,15 @@ def _show(stretch: Stretch) -> None:
     result = "equal" if not stretch.differences else f"{len(stretch.differences)} DIFFERENCES"
     row = (stretch.seed, sum(stretch.kills.values()), stretch.orders, stretch.fills, stretch.copies, stretch.events)
     print(
-        _COLUMNS.format(*row, f"{stretch.seconds:.0f}", f"{stretch.run_mb:.0f}", f"{stretch.venue_mb:.0f}", result),
+        _COLUMNS.format(
+            *row,
+            f"{stretch.seconds:.0f}",
+            stretch.objects,
+            stretch.blocks,
+            f"{stretch.run_mb:.0f}",
+            f"{stretch.venue_mb:.0f}",
+            result,
+        ),
         flush=True,
     )
     for line in (*stretch.differences[:20], *([stretch.about] if stretch.differences else ())):

@@ -77,7 +77,7 @@ def test_each_point_at_which_a_process_kills_itself_exists(point: Any) -> None:
 def test_memory_that_grows_in_a_long_run_is_reported() -> None:
     def stretch(run_mb: float) -> Stretch:
         none: Counter[str] = Counter()
-        return Stretch(1, "", none, none, none, 0, 0, 0, 0, 1.0, run_mb, 50.0, ())
+        return Stretch(1, "", none, none, none, 0, 0, 0, 0, 1.0, 0, 0, run_mb, 50.0, ())
 
     flat = [stretch(size) for size in (40, 60, 62, 61, 63, 62)]
     growing = [stretch(size) for size in (40, 60, 62, 70, 90, 95)]

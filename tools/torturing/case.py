@@ -63,6 +63,9 @@ class Stretch(NamedTuple):
     copies: int
     events: int
     seconds: float
+    objects: int
+    """At rest, in Python: those that the garbage collector knows. ``blocks``: of memory, all objects and more."""
+    blocks: int
     run_mb: float
     venue_mb: float
     differences: tuple[str, ...]
@@ -93,6 +96,7 @@ class Torture:
         self._acknowledged: set[str] = set()  # ids of commands that were answered
         self._starts = 0  # of processes, as far as the tape has them
         self._explained = Explained()
+        self._counts = 0, 0
 
     def __enter__(self) -> Torture:
         options = ["--speed", str(self._wanted.speed)]
@@ -161,6 +165,8 @@ class Torture:
             copies=sum(isinstance(trade, TradeExecutedEvent) for trade in ledger.copies.ended.values()),
             events=ledger.seq,
             seconds=time.monotonic() - began,
+            objects=self._counts[0],
+            blocks=self._counts[1],
             run_mb=most_mb,
             venue_mb=rss_mb(self._venue.pid),
             differences=tuple(dict.fromkeys(found)),
@@ -308,6 +314,7 @@ class Torture:
             if time.monotonic() > cancelled + _CANCEL_AGAIN:  # what was taken late, when the run had cancelled
                 self._command(run, "cancel")
                 cancelled = time.monotonic()
+        self._counts = run.counts()
         status = run.stop()
         ledger.follow()
         problems += [

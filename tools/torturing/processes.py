@@ -101,7 +101,8 @@ class RunProcess:
     def __init__(self, data: Path, name: str, config: Path, *, die_at: str = "", trace: Sequence[str] = ()) -> None:
         self.errors = data.parent / "run.stderr"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
-        environment |= KEYS | ({"TICKDECK_DIE_AT": die_at} if die_at else {})
+        self._counts = data.parent / "counts"
+        environment |= KEYS | {"TICKDECK_COUNTS": str(self._counts)} | ({"TICKDECK_DIE_AT": die_at} if die_at else {})
         command = [*trace, sys.executable, str(HERE / "victim.py"), "run", "--name", name, "--resume-or-start"]
         command += ["--config", str(config), "--data", str(data), "--plain", "--json"]
         self._is_traced = bool(trace)
@@ -147,6 +148,18 @@ class RunProcess:
         """Send it a signal, unless it has ended."""
         if not self.has_ended:
             os.kill(self.pid, number)
+
+    def counts(self, timeout: float = 60.0) -> tuple[int, int]:
+        """How many objects and blocks of memory its Python has; 0 if it does not say so."""
+        self._counts.unlink(missing_ok=True)
+        self.signal(signal.SIGUSR1)
+        until = time.monotonic() + timeout
+        while not self._counts.exists():
+            if self.has_ended or time.monotonic() > until:
+                return 0, 0
+            time.sleep(0.05)
+        objects, blocks = self._counts.read_text().split()
+        return int(objects), int(blocks)
 
     def kill(self) -> int:
         """SIGKILL it, unless it has ended. Returns its exit status: -9 if it was killed, by whomever."""

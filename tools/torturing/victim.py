@@ -1,16 +1,20 @@
 """The program of a run that is to be killed: ``tickdeck``, with a point at which the process kills itself.
 
 ``TICKDECK_DIE_AT=POINT:N`` names one of ``POINTS`` and how often it is passed. The process prints ``LIVE`` when the run
-trades on the live market: points count from then on, but for those of the start. Nothing of this is in Tickdeck itself.
+trades on the live market: points count from then on, but for those of the start. At SIGUSR1 it writes into the file
+``TICKDECK_COUNTS`` how many objects and blocks of memory Python has. Nothing of this is in Tickdeck itself.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = ["AT_START", "POINTS"]
@@ -137,12 +141,21 @@ def _hurry(capabilities: Any) -> property:
     return property(lambda exchange: replace(capabilities.fget(exchange), **short))
 
 
+def _count(*_: object) -> None:
+    gc.collect()
+    path = Path(os.environ["TICKDECK_COUNTS"])
+    counts = path.with_suffix(".new")
+    counts.write_text(f"{len(gc.get_objects())} {sys.getallocatedblocks()}")
+    counts.rename(path)  # it is read as soon as it is there
+
+
 def main() -> None:
     """Run ``tickdeck`` with this process's arguments."""
     from tickdeck.interfaces.cli import main as tickdeck
 
     _patch("tickdeck.application.drivers.live", "LiveDriver", "run", _announce)
     _patch(_BINANCE, "BinanceExchange", "capabilities", _hurry)
+    signal.signal(signal.SIGUSR1, _count)
     name, _, times = os.environ.get("TICKDECK_DIE_AT", "").partition(":")
     if name:
         point = POINTS[name]
