@@ -240,6 +240,15 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"quantity": "nan", "enter": "time >= 25:00 UTC", "trades_a_day": -1}, ["quantity", "enter", "trades_a_day"]),
         ({"quantity": "1", "enter": "price > 1", "stop_loss": "0%", "take_profit": "-3%"}, ["stop_loss", "take_pro"]),
         ({"quantity": "1", "enter": "price > 1", "stop_loss": "-5", "trailing": "101%"}, ["stop_loss", "trailing"]),
+        (
+            {"quantity": "1", "enter": "price > 1", "stop_loss": "2 atr", "trailing": "atr(1) 2", "offset": "x"},
+            ["stop_loss: condition 'atr > 0'", "trailing is", "offset belongs", "offset is 'x'"],
+        ),
+        ({"quantity": "1", "enter": "price > 1", "stop_loss": "2 atr(14) > 3", "order": "x"}, ["stop_loss", "order"]),
+        (
+            {"quantity": "1", "enter": "price > 1", "order": "limit", "offset": "100%", "expiry": "0s", "role": "x"},
+            ["role", "expiry: '0s' is too short", "offset is"],
+        ),
         ({"quantity": "x", "enter": 5, "cooldown": "y", "qty": "1"}, ["quantity", "enter", "qty", "cooldown"]),
     ],
 )
@@ -364,6 +373,84 @@ def test_it_waits_after_an_exit_by_others_too() -> None:
     assert [order.side for order in core.orders] == ["buy", "sell", "buy"]
 
 
+# -- limit orders -------------------------------------------------------------------------------------------------
+
+
+def test_it_enters_with_a_limit_and_cancels_it_after_a_while() -> None:
+    rules = Rules(enter="price > 1", quantity="1", order="limit", offset="10%", expiry="30s", trades_a_day=1)
+    core = run(rules, trade("100", ts=START))
+    assert [(order.side, order.limit) for order in core.orders] == [("buy", D(90))]
+    core.report(core.orders[0], OrderStatus.ACCEPTED)
+    core.feed(trade("101", ts=START + 29 * SECOND))
+    assert len(core.venue.cancelled) == 0
+    core.feed(tick("1", "2", ts=START + 31 * SECOND))  # its own timer is due
+    assert len(core.venue.cancelled) == 1
+
+    core.report(core.orders[0], OrderStatus.CANCELLED)
+    core.feed(trade("200", ts=START + 32 * SECOND))
+    assert [order.limit for order in core.orders] == [D(90), D(180)]
+    assert core.of("notification.alert") == []
+
+
+def test_what_is_left_of_an_entry_is_cancelled_before_the_exit() -> None:
+    rules = Rules(side="sell", enter="price > 50", exit="price < 10", quantity="2", order="limit", offset="5")
+    core = run(rules, trade("60", ts=START), short_selling=True)
+    assert [(order.side, order.limit) for order in core.orders] == [("sell", D(65))]
+    core.report(core.orders[0], OrderStatus.ACCEPTED)
+    core.fill(core.orders[0], "65", "0.5")
+    core.feed(trade("9", ts=START + SECOND), trade("8", ts=START + 2 * SECOND))
+    assert (len(core.orders), len(core.venue.cancelled)) == (1, 1)
+
+    core.report(core.orders[0], OrderStatus.CANCELLED, filled="0.5")
+    core.feed(trade("8", ts=START + 3 * SECOND))
+    assert [(order.side, order.quantity, order.limit) for order in core.orders[1:]] == [("buy", D("0.5"), None)]
+
+
+def test_a_limit_below_0_is_told_once() -> None:
+    core = run(Rules(enter="price > 1", quantity="1", order="limit", offset="50"), trade("40", ts=START))
+    core.feed(trade("41", ts=START + SECOND))
+
+    assert core.orders == []
+    [alert] = core.of("notification.alert")
+    assert alert.payload["text"].startswith("dip: no entry in BTCUSDT: its limit would be -10; it is tried again")
+
+
+# -- distances in true ranges ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_stop_and_target_may_be_multiples_of_the_average_true_range(side: str) -> None:
+    rules = Rules(
+        enter="price > 1",
+        side=side,
+        risk="1%",
+        stop_loss="2 atr(1, 1s)",
+        take_profit="3*atr(1,1s)",
+        trailing="1.5 atr(1,1s)",
+    )
+    core = run(rules, short_selling=True)
+    core.feed(trade("100", ts=START), trade("103", ts=START + SECOND))
+    assert core.orders == []  # the first range is known after the second candle
+
+    core.feed(trade("100", ts=START + 2 * SECOND))
+    [order] = core.orders
+    assert order.quantity == D("166.666")  # 1 % of 100,000 over 2 x 3
+    [protection] = core.of("protection.set")
+    terms = protection.payload["terms"]
+    below, above = D(94 if side == "buy" else 91), D(109 if side == "buy" else 106)
+    assert D(terms["stop_loss"]) == (below if side == "buy" else above)
+    assert D(terms["take_profit"]) == (above if side == "buy" else below)
+    assert D(terms["trailing"]) > 0
+
+
+def test_its_role_is_that_of_its_events() -> None:
+    core = run(Rules(enter="price > 1", quantity="1", role="management"), trade("10", ts=START))
+
+    assert {event.role for event in core.tape.events if isinstance(event, StrategyDecisionEvent)} == {"management"}
+    [told] = command(core, "update", role="exit")
+    assert "symbol, side and role stay while it runs; delete the strategy, and create another" in told
+
+
 # -- while the run works ------------------------------------------------------------------------------------------
 
 
@@ -392,7 +479,7 @@ def test_a_change_that_the_run_cannot_make_leaves_everything_as_it_was() -> None
         ({"enter": "close(1h) < 30"}, "this run builds no candles of 1h"),
         ({"enter": "price(ETHUSDT) < 30"}, "'ETHUSDT' is not a symbol of this run"),
         ({"enter": "pnl(strategy) < 30"}, "this run does not follow what strategies earn"),
-        ({"side": "sell"}, "symbol and side stay while it runs"),
+        ({"side": "sell"}, "symbol, side and role stay while it runs"),
     ):
         [warning] = command(core, "update", **changes)
         assert told in warning

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.domain.market import BookImbalance, Ema, Rsi, Sma, Vwap
+from tickdeck.domain.market import Atr, BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.errors import ConfigError
 
 D = Decimal
@@ -151,6 +151,35 @@ def test_rsi_equals_wilders_formula_recomputed(xs: list[float], period: int) -> 
         assert rsi.value == (100.0 if rise else 50.0)
     else:
         assert rsi.value == pytest.approx(float(100 - 100 / (1 + rise / fall)), abs=1e-6)
+
+
+# -- atr ------------------------------------------------------------------------------------------------------------
+
+
+def test_atr_begins_with_the_mean_of_the_first_true_ranges() -> None:
+    atr = Atr(2)
+
+    candles = [(12.0, 8.0, 10.0), (11.0, 9.0, 9.0), (16.0, 12.0, 14.0), (15.0, 14.0, 14.5), (13.0, 11.0, 12.0)]
+    # true ranges: 2, 7 (from the close at 9 up to 16), 1, 3.5 (from 14.5 down to 11)
+    assert [atr.update(*candle) for candle in candles] == [None, None, 4.5, 2.75, 3.125]
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 10**6).map(float)] * 3), min_size=2, max_size=50), st.integers(1, 20))
+def test_atr_is_the_smoothed_mean_of_the_true_ranges(candles: list[tuple[float, float, float]], period: int) -> None:
+    candles = [(max(three), min(three), three[2]) for three in candles]
+    atr = Atr(period)
+    got = [atr.update(*candle) for candle in candles]
+
+    ranges = [
+        max(Fraction(high) - Fraction(low), abs(Fraction(high) - Fraction(last)), abs(Fraction(low) - Fraction(last)))
+        for (_, _, last), (high, low, _) in pairwise(candles)
+    ]
+    assert got[:period] == [None] * min(period, len(got))
+    expected = sum(ranges[:period], Fraction(0)) / period
+    for n, value in enumerate(got[period:]):
+        if n:
+            expected = (expected * (period - 1) + ranges[period + n - 1]) / period
+        assert value == pytest.approx(float(expected), rel=1e-12)
 
 
 # -- vwap -----------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def _built_in_factory(name: str, own: Mapping[str, SignalFactory]) -> SignalFact
     if built_in_signal(name) is None:
         yours = f", and yours: {', '.join(own)}" if own else ""
         raise ConfigError(
-            f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N, talib-ema-N (N candles), "
+            f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N, atr-N, talib-ema-N (N candles), "
             f"vwap-N (N trades), imbalance-N (N levels){yours}"
         )
 

@@ -6,7 +6,7 @@ import re
 
 from tickdeck.application.signals.signal import Signal
 from tickdeck.domain.events import CandleEvent, TradeEvent
-from tickdeck.domain.market import BookImbalance, Ema, OrderBook, Rsi, Sma, Timeframe, Vwap, parse_timeframe
+from tickdeck.domain.market import Atr, BookImbalance, Ema, OrderBook, Rsi, Sma, Timeframe, Vwap, parse_timeframe
 
 __all__ = ["built_in_signal", "split_timeframe"]
 
@@ -58,6 +58,18 @@ class RsiSignal(_OfCloses):
         self.indicator = Rsi(self.period)
 
 
+class AtrSignal(Signal):
+    """Average true range of ``period`` candles (quote)."""
+
+    period: int = 14
+
+    def check_parameters(self) -> None:
+        self.indicator = Atr(self.period)
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        self.value = self.indicator.update(float(candle.high), float(candle.low), float(candle.close))
+
+
 class VwapSignal(Signal):
     """Volume-weighted average price of the last ``window`` trades."""
 
@@ -82,12 +94,13 @@ class ImbalanceSignal(Signal):
         self.value = self.indicator.update(book.bids(self.depth), book.asks(self.depth))
 
 
-_NAME = re.compile(r"(ema|talib-ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
+_NAME = re.compile(r"(ema|talib-ema|sma|rsi|atr|vwap|imbalance)-([1-9][0-9]*)")
 _CLASSES: dict[str, tuple[type[Signal], str]] = {
     "ema": (EmaSignal, "period"),
     "talib-ema": (TalibEmaSignal, "period"),
     "sma": (SmaSignal, "period"),
     "rsi": (RsiSignal, "period"),
+    "atr": (AtrSignal, "period"),
     "vwap": (VwapSignal, "window"),
     "imbalance": (ImbalanceSignal, "depth"),
 }
@@ -96,8 +109,8 @@ _CLASSES: dict[str, tuple[type[Signal], str]] = {
 def built_in_signal(name: str) -> Signal | None:
     """A new signal for a name such as ``ema-12``; ``None`` if the name is not that of a built-in signal.
 
-    There are ``ema-N``, ``sma-N``, ``rsi-N``, ``talib-ema-N`` (N candles), ``vwap-N`` (N trades) and ``imbalance-N``
-    (N levels).
+    There are ``ema-N``, ``sma-N``, ``rsi-N``, ``atr-N``, ``talib-ema-N`` (N candles), ``vwap-N`` (N trades) and
+    ``imbalance-N`` (N levels).
     """
     match = _NAME.fullmatch(name)
     if match is None:

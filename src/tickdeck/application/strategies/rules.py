@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -17,16 +17,17 @@ from tickdeck.application.strategies.condition_inputs import (
     without_value,
 )
 from tickdeck.application.strategies.inventory import Inventory
-from tickdeck.application.strategies.strategy import PositionView, Strategy
+from tickdeck.application.strategies.rule_distances import offset_of, read_distances
+from tickdeck.application.strategies.rule_state import PATIENCE, RuleState, affected_symbols
+from tickdeck.application.strategies.rules_parameters import RulesParameters
+from tickdeck.application.strategies.strategy import PositionView
 from tickdeck.application.units import duration_ns, share_of
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
     FUNCTIONS,
-    Condition,
     Evaluator,
     Reference,
     Source,
-    parse_condition,
     signal_name,
 )
 from tickdeck.domain.events import (
@@ -43,115 +44,47 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.trading import Distance, terms_from_text, why_terms_fail
-from tickdeck.domain.values import ZERO, Price, Quantity, Side
+from tickdeck.domain.trading import Distance
+from tickdeck.domain.values import ZERO, Price, Quantity, Side, plain
 from tickdeck.errors import ConfigError
 
 __all__ = ["Rules"]
 
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
-_PATIENCE = 60 * _SECOND  # ns until an order that was refused is tried again
 _LONGEST_PATIENCE = 3_600 * _SECOND
 _TIME_OF_DAY = "time of day"  # the name of a timer
 _QUOTES = (TickEvent, OrderBookEvent, OrderBookDeltaEvent)
 
 
-class Rules(Strategy):
-    """Enters at market when ``enter`` holds and it has no position and no open order, and exits at market when ``exit``
-    holds. Never sells coins that it did not buy. See ``docs/triggers.md``.
+class Rules(RulesParameters):
+    """Enters when ``enter`` holds and it has no position and no open order, and exits at market when ``exit`` holds.
+    Never sells coins that it did not buy. See ``docs/triggers.md``.
 
     - ``symbol``: what it trades; empty: each symbol of the run by itself.
     - ``side``: ``buy``, or ``sell`` to sell short.
     - The size of an entry is one of: ``quantity`` (base); ``share`` of the equity; ``risk``, the share of the equity
       that the stop may lose.
     - ``stop_loss``, ``take_profit``, ``trailing``: where what it bought is closed, as in ``buy``: a percentage such as
-      ``2%``, or a price.
+      ``2%``, a price, or a multiple of an average true range such as ``2 atr(14, 1h)``, from the price at the decision.
+    - ``order``: how it enters, at ``market`` or with a ``limit`` that is better than the price by ``offset`` (``0.1%``,
+      or an amount in quote). What is not filled after ``expiry`` is cancelled; without it, it rests until it is filled.
     - ``cooldown``: how long it waits after an exit, such as ``10m``. ``trades_a_day``: how many entries a day (UTC) may
       have; 0: any number.
+    - ``role``: ``entry``, ``exit`` or ``management``, for its events.
     """
-
-    symbol: str = ""
-    enter: str = ""
-    exit: str = ""
-    side: str = "buy"
-    quantity: Decimal = ZERO
-    share: Decimal = ZERO
-    risk: Decimal = ZERO
-    stop_loss: str = ""
-    take_profit: str = ""
-    trailing: str = ""
-    cooldown: str = ""
-    trades_a_day: int = 0
 
     def check_parameters(self) -> None:
         conditions = self._check()
-        if hasattr(self, "_rules") and (self.symbol, self.side) != self._traded_as:
-            raise ConfigError("symbol and side stay while it runs; delete the strategy, and create another")
+        if hasattr(self, "_rules") and (self.symbol, self.side, self.role) != self._begun_as:
+            raise ConfigError("symbol, side and role stay while it runs; delete the strategy, and create another")
+        self._distances = read_distances(self._protection())
+        self._expiry = duration_ns(self.expiry) if self.expiry else 0
         self.conditions = conditions
         """The conditions by their parameter."""
         self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
         if hasattr(self, "_rules"):  # they are changed while it runs
             self._use_conditions()
-
-    def _check_besides(self, wrong: frozenset[str]) -> None:
-        self._check(wrong)
-
-    def _check(self, wrong: frozenset[str] = frozenset()) -> dict[str, Condition]:
-        """The conditions. Raises ``ConfigError`` for all mistakes besides the parameters ``wrong``."""
-        mistakes = []
-        conditions: dict[str, Condition] = {}
-        for name in ("enter", "exit"):
-            text = getattr(self, name)
-            try:
-                if text:
-                    conditions[name] = parse_condition(text)
-                elif name == "enter" and name not in wrong:
-                    mistakes.append("enter is missing; give the condition for an entry")
-            except ConfigError as error:
-                mistakes.append(f"{name}: {error}")
-        mistakes += self._mistakes(wrong)
-        if mistakes:
-            raise ConfigError.of(mistakes)
-        return conditions
-
-    def _protection(self) -> dict[str, str]:
-        """What it says about the exit, by name."""
-        return {name: text for name in ("stop_loss", "take_profit", "trailing") if (text := getattr(self, name))}
-
-    def _mistakes(self, wrong: frozenset[str]) -> list[str]:
-        """What is wrong besides the conditions and ``wrong``."""
-        found = []
-        if self.side not in list(Side):
-            found.append(f"side is {self.side!r}; give 'buy' or 'sell'")
-        sizes = [name for name in ("quantity", "share", "risk") if getattr(self, name) != ZERO]
-        if len(sizes) > 1 or not (sizes or wrong & {"quantity", "share", "risk"}):
-            given = " and ".join(sizes) or "none of them"
-            found.append(f"the size of an entry is one of quantity, share and risk; {given} is given")
-        found += [
-            f"{name} is {getattr(self, name)}; give a number above 0" for name in sizes if getattr(self, name) < 0
-        ]
-        if self.risk and not self.stop_loss and "stop_loss" not in wrong:
-            found.append("risk is the share of the equity that the stop may lose; give stop_loss, too")
-        closing = self._protection()
-        alone = [why for name, text in closing.items() if (why := self._why_protection_fails({name: text}))]
-        together = self._why_protection_fails(closing) if closing and not alone else ""
-        found += alone or ([together] if together else [])
-        if self.trades_a_day < 0:
-            found.append(f"trades_a_day is {self.trades_a_day}; give a whole number from 0")
-        if self.cooldown:
-            try:
-                duration_ns(self.cooldown, zero=True)
-            except ConfigError as error:
-                found.append(f"cooldown: {error}")
-        return found
-
-    def _why_protection_fails(self, given: dict[str, str]) -> str:
-        try:
-            terms = terms_from_text(given)
-        except ValueError as error:
-            return str(error)
-        return why_terms_fail(terms, Side(self.side)) if self.side in list(Side) else ""
 
     # -- what it needs ---------------------------------------------------------------------------------------------
 
@@ -170,8 +103,9 @@ class Rules(Strategy):
             raise ConfigError.of(mistakes)
 
     def references(self) -> list[Reference]:
-        """The values that its conditions name."""
-        return [reference for condition in self.conditions.values() for reference in condition.references]
+        """The values that its conditions and distances name."""
+        named = [reference for condition in self.conditions.values() for reference in condition.references]
+        return named + [distance.reference for distance in self._distances.values()]
 
     def without_value(self) -> list[str]:
         """The indicators and candles of its conditions that have no value now; with several symbols, of which one."""
@@ -197,8 +131,8 @@ class Rules(Strategy):
     # -- events ----------------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        self._rules = {symbol: _Rule() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
-        self._traded_as = self.symbol, self.side
+        self._rules = {symbol: RuleState() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
+        self._begun_as = self.symbol, self.side, self.role
         self._inventory = Inventory(long_only=self.side == Side.BUY)
         for symbol in self._rules:
             self._inventory.begin(self.position(symbol), self.desk.traded(symbol))
@@ -216,7 +150,7 @@ class Rules(Strategy):
                 else Evaluator(condition)
                 for name, condition in conditions.items()
             }
-        self._affected = _affected(conditions.values(), tuple(self._rules))
+        self._affected = affected_symbols(conditions.values(), tuple(self._rules))
         self._candles.timeframes = timeframes_in(conditions.values())
         sources = [source_of(reference) for condition in conditions.values() for reference in condition.references]
         self._uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
@@ -240,8 +174,13 @@ class Rules(Strategy):
             if event.strategy_id == self.desk.strategy_id:
                 self._answered(event.intent.symbol, event.intent.order_id)
                 self._not_entered(event.intent.symbol, event.intent.order_id)
-                self._tell_once(event.intent.symbol, event.limit, event.detail)
-                self._wait(event.intent.symbol, _PATIENCE)
+                self._tell_once(
+                    event.intent.symbol,
+                    event.limit,
+                    f"risk refused an order in {event.intent.symbol} ({event.limit}: {event.detail}); it is tried "
+                    "again each minute while its condition holds",
+                )
+                self._wait(event.intent.symbol, PATIENCE)
             return
         symbol: str = getattr(event, "symbol", "")
         if isinstance(event, PositionEvent):
@@ -266,8 +205,10 @@ class Rules(Strategy):
         if rule is None or order.order_id != rule.last_id or not is_over or order.filled:
             return
         self._not_entered(order.symbol, order.order_id)
+        if order.order_id == rule.withdrawn:
+            return
         rule.failures += 1
-        self._wait(order.symbol, min(_PATIENCE << min(rule.failures - 1, 6), _LONGEST_PATIENCE))
+        self._wait(order.symbol, min(PATIENCE << min(rule.failures - 1, 6), _LONGEST_PATIENCE))
         if rule.failures == 1:
             why = getattr(order, "reason", "")
             self.notify(
@@ -295,9 +236,14 @@ class Rules(Strategy):
         values = partial(self._value, symbol)
         holds = {name: evaluator.evaluate(values) for name, evaluator in rule.evaluators.items()}
         now = self.clock.now()
-        if now < rule.not_before or (rule.order_id and now < rule.order_until) or self.open_orders(symbol):
-            return
         position = self._look(symbol)
+        if working := self.open_orders(symbol):
+            is_over = bool(rule.expires and now >= rule.expires)
+            if rule.entry_id in working and (is_over or (holds.get("exit") and not position.is_flat)):
+                self._withdraw(rule, "exit: it holds" if not is_over else f"not filled within {self.expiry}")
+            return
+        if rule.order_id and now < rule.order_until:
+            return
         if now < rule.not_before:
             return
         if position.is_flat:
@@ -317,32 +263,80 @@ class Rules(Strategy):
             rule.holds = not position.is_flat
         return position
 
-    def _enter(self, symbol: str, rule: _Rule) -> None:
+    def _enter(self, symbol: str, rule: RuleState) -> None:
         price = self.price(symbol)
         if price is None or price <= 0:
             return
-        quantity = self._size(price)
+        limit = None
+        if self.order == "limit":
+            offset = offset_of(self.offset, price)
+            limit = price = price - offset if self.side == Side.BUY else price + offset
+            if limit <= 0:
+                self._tell_once(
+                    symbol, "offset", f"no entry in {symbol}: its limit would be {plain(limit)}; it is tried again"
+                )
+                return
+        terms = self._closing(symbol, price)
+        if terms is None:
+            return
+        quantity = self._size(price, terms.get("stop_loss"))
         if quantity <= 0:  # there is no equity
             return
         rule.entries += 1
         rule.entry_day = rule.day
-        rule.entry_id = order_id = (self.buy if self.side == Side.BUY else self.sell)(
+        enter = self.buy if self.side == Side.BUY else self.sell
+        rule.entry_id = order_id = enter(
             symbol,
             quantity,
-            stop_loss=_distance(self.stop_loss),
-            take_profit=_distance(self.take_profit),
-            trailing=_distance(self.trailing),
+            limit,
+            terms.get("stop_loss"),
+            terms.get("take_profit"),
+            terms.get("trailing"),
             reason=self._reason("enter", symbol),
         )
-        rule.ordered(order_id, self.clock.now())
+        now = self.clock.now()
+        rule.ordered(order_id, now)
+        rule.expires = now + self._expiry if self._expiry else 0
+        if self._expiry:
+            self.set_timer("look again", self._expiry)
 
-    def _size(self, price: Price) -> Quantity:
-        """The quantity of an entry at ``price``."""
+    def _closing(self, symbol: str, price: Price) -> dict[str, Distance] | None:
+        """Where a position that is entered at ``price`` (quote) is closed. ``None`` while an average true range that it
+        needs is unknown, 0, or more than the price."""
+        terms: dict[str, Distance] = {}
+        for name, text in self._protection().items():
+            distance = self._distances.get(name)
+            if distance is None:
+                terms[name] = text if text.strip().endswith("%") else Decimal(text.strip())
+                continue
+            value = self._value(symbol, distance.reference)
+            if not value or value < 0:
+                return None
+            away = distance.multiple * value
+            if name == "trailing":
+                terms[name] = away
+                continue
+            at = price - away if (name == "stop_loss") is (self.side == Side.BUY) else price + away
+            if at <= 0:
+                self._tell_once(
+                    symbol, name, f"no entry in {symbol}: its {name} would be {plain(at)}; it is tried again"
+                )
+                return None
+            terms[name] = at
+        return terms
+
+    def _withdraw(self, rule: RuleState, reason: str) -> None:
+        """Cancel what is left of the entry."""
+        if rule.withdrawn != rule.entry_id:
+            rule.withdrawn = rule.entry_id
+            self.cancel(rule.entry_id, reason)
+
+    def _size(self, price: Price, stop: Distance | None) -> Quantity:
+        """The quantity of an entry at ``price`` with this stop."""
         if self.quantity:
             return self.quantity
         if self.share:
             return self.equity() * self.share / price
-        stop = _distance(self.stop_loss)
         distance = abs(price - stop) if isinstance(stop, Decimal) else price * share_of(self.stop_loss)
         return self.equity() * self.risk / distance if distance else ZERO
 
@@ -359,16 +353,12 @@ class Rules(Strategy):
             rule.entry_id = ""
             rule.entries -= rule.entry_day == rule.day
 
-    def _tell_once(self, symbol: str, limit: str, detail: str) -> None:
-        """Alert of the first order in ``symbol`` that ``limit`` refused: it may be tried again for days."""
+    def _tell_once(self, symbol: str, what: str, text: str) -> None:
+        """Alert of the first time that ``what`` stops an order in ``symbol``: it may do so for days."""
         rule = self._rules.get(symbol)
-        if rule is not None and limit not in rule.told:
-            rule.told[limit] = None
-            self.notify(
-                f"{self.desk.strategy_id}: risk refused an order in {symbol} ({limit}: {detail}); it is tried again "
-                "each minute while its condition holds, without another alert",
-                "warning",
-            )
+        if rule is not None and what not in rule.told:
+            rule.told[what] = None
+            self.notify(f"{self.desk.strategy_id}: {text}, without another alert", "warning")
 
     def _reason(self, name: str, symbol: str) -> str:
         """The condition that holds, with the values that it used."""
@@ -426,57 +416,3 @@ class Rules(Strategy):
 
     def _whose(self, reference: Reference) -> str:
         return self.desk.strategy_id if reference.of == "strategy" else reference.of
-
-
-class _Rule:
-    """The state of one symbol."""
-
-    def __init__(self) -> None:
-        self.evaluators: dict[str, Evaluator] = {}
-        self.not_before = 0
-        """It decides nothing before this time (ns UTC)."""
-        self.order_id = ""
-        """Its order that the run does not know yet: it was just decided, or waits until the order of a stop has ended.
-        """
-        self.last_id = ""
-        """The last order that it decided."""
-        self.holds = False
-        """It had a position after its last fill."""
-        self.order_until = 0
-        """It is waited for until then (ns UTC)."""
-        self.told: dict[str, None] = {}
-        """The limits whose refusal was told."""
-        self.day = 0
-        self.entries = 0
-        """Entries of ``day`` (days since 1970, UTC)."""
-        self.entry_id = ""
-        self.entry_day = 0
-        """The last entry order, and its day."""
-        self.failures = 0
-        """Orders in a row that the venue ended unfilled."""
-
-    def ordered(self, order_id: str, now: int) -> None:
-        self.order_id = self.last_id = order_id
-        self.order_until = now + _PATIENCE
-
-    def may_enter(self, day: int, most: int) -> bool:
-        if day != self.day:
-            self.day, self.entries = day, 0
-        return not most or self.entries < most
-
-
-def _affected(conditions: Iterable[Condition], symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The symbols of the strategy whose conditions an event may change, by the symbol of the event; under ``""``, for
-    events of all others."""
-    references = [reference for condition in conditions for reference in condition.references]
-    everywhere = any(source_of(reference) is Source.ACCOUNT for reference in references)
-    named = [reference.symbol for reference in references if reference.symbol]
-    affected = {symbol: symbols if everywhere or symbol in named else (symbol,) for symbol in symbols}
-    affected |= dict.fromkeys(named, symbols)
-    affected[""] = symbols if everywhere else ()
-    return {symbol: tuple(of) for symbol, of in affected.items()}
-
-
-def _distance(text: str) -> Distance | None:
-    """A percentage as text, a price as a decimal, ``None`` if there is none."""
-    return None if not text else text if text.strip().endswith("%") else Decimal(text)

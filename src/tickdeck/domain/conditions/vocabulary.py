@@ -84,6 +84,7 @@ FUNCTIONS: dict[str, Function] = {
     "talib_ema": _average("the same, begun as TA-Lib does"),
     "sma": _average("the simple moving average of the closes"),
     "rsi": _average("the relative strength index of the closes, from 0 to 100"),
+    "atr": _average("the average true range of the candles, in quote"),
     "vwap": Function(source=Source.TRADES, count="trades", about="the volume-weighted average price"),
     "imbalance": Function(source=Source.BOOK, count="levels", about="the imbalance of the order book, from -1 to 1"),
     "signal": Function(source=Source.SIGNAL, of="signal", about="a signal of your own, of [signals.NAME]"),

@@ -3,7 +3,7 @@
 from tickdeck.domain.market.book import Crossed, Gap, OrderBook, Resynced
 from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord, with_opens
 from tickdeck.domain.market.candles import CandleBuilder, CandleResampler
-from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
+from tickdeck.domain.market.indicators import Atr, BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
 from tickdeck.domain.market.liquidity import Liquidity
 from tickdeck.domain.market.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
@@ -11,6 +11,7 @@ from tickdeck.domain.market.timeframe import Timeframe, parse_timeframe
 from tickdeck.domain.market.trade_gaps import TradeGaps
 
 __all__ = [
+    "Atr",
     "BookImbalance",
     "CandleBuilder",
     "CandleOpen",

@@ -14,7 +14,7 @@ from math import fsum
 from tickdeck.domain.values import ZERO, Level
 from tickdeck.errors import ConfigError
 
-__all__ = ["BookImbalance", "Ema", "Rsi", "Sma", "Vwap"]
+__all__ = ["Atr", "BookImbalance", "Ema", "Rsi", "Sma", "Vwap"]
 
 
 class Ema:
@@ -163,6 +163,44 @@ class Rsi:
         # Divide first: the share is at most 1, so rounding cannot bring the value above 100.
         self.value = value = 100.0 * (self._rise / both) if both > 0.0 else 50.0
         return value
+
+
+class Atr:
+    """Average true range (J. W. Wilder, New Concepts in Technical Trading Systems, 1978), in quote.
+
+    The true range of a candle is its range, extended to the close before it::
+
+        tr = max(high, last close) - min(low, last close)
+
+    The first value is the mean of the first ``period`` true ranges, and comes with candle ``period + 1``, because the
+    first candle has no close before it. From then on ``atr = (atr * (period - 1) + tr) / period``.
+    """
+
+    __slots__ = ("_close", "_count", "_range", "period", "value")
+
+    def __init__(self, period: int = 14) -> None:
+        self.period: int = _at_least_one("atr", "period", period)
+        self.value: float | None = None
+        self._close: float | None = None
+        self._range: float = 0.0  # the sum while warming up, the average after
+        self._count: int = 0
+
+    def update(self, high: float, low: float, close: float) -> float | None:
+        """Add a candle with these prices (quote)."""
+        last, self._close = self._close, close
+        if last is None:
+            return None
+        true_range, n = max(high, last) - min(low, last), self.period
+        if self._count < n:
+            self._count += 1
+            self._range += true_range
+            if self._count < n:
+                return None
+            self._range /= n
+        else:
+            self._range = (self._range * (n - 1) + true_range) / n
+        self.value = self._range
+        return self.value
 
 
 class Vwap:
