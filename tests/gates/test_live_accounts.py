@@ -201,4 +201,4 @@ def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: 
         run.close()
     trades = check(run, venue)
     assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
-    assert all(copy.status.is_final for engine in run.core.copies for copy in engine.copies.values())
+    assert all(copy.status.is_final for engine in run.core.copies for copy in engine.ledger.copies.values())

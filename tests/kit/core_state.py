@@ -48,8 +48,8 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
 def _copies(engine: CopyEngine) -> dict[str, Any]:
     parts = ("copy_id", "status", "wanted", "filled", "attempts", "is_over", "timer_id", "_filled", "_fees")
     return {
-        "copies": {name: [getattr(copy, part) for part in parts] for name, copy in engine.copies.items()},
-        "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in engine.copies.items()},
+        "copies": {name: [getattr(copy, part) for part in parts] for name, copy in engine.ledger.copies.items()},
+        "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in engine.ledger.copies.items()},
         "orders": {order_id: copy.copy_id for order_id, copy in engine._orders.items()},
         "waiting": engine._waiting,
         "exits": engine._exits,

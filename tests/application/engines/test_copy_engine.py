@@ -71,7 +71,7 @@ def test_a_refusal_by_risk_frees_what_was_reserved() -> None:
     rig.tip("buy", "1")
 
     assert rig.outcomes("bob") == [("reserved", ""), ("failed", "risk refused it: trading_halted: lunch")]
-    assert rig.copier("bob")._free("USDT") == 10_000
+    assert rig.copier("bob").ledger.free("USDT") == 10_000
 
 
 def test_exits_close_the_same_share_of_what_was_copied() -> None:
@@ -115,7 +115,7 @@ def test_a_copied_exit_is_not_hindered_by_the_stop_of_the_copy() -> None:
         rig.tip("buy", "2")
         rig.fill(rig.open_orders()[0])
         (stop,) = rig.open_orders()
-        assert (stop.quantity, rig.copier("bob")._free("BTC")) == (2, 0)
+        assert (stop.quantity, rig.copier("bob").ledger.free("BTC")) == (2, 0)
 
         rig.tip("sell", "1")
         assert rig.venue.cancels == [stop.order_id]
@@ -130,7 +130,7 @@ def test_a_copied_exit_is_not_hindered_by_the_stop_of_the_copy() -> None:
         rig.tip("sell", "1")
         rig.report(stop, OrderStatus.CANCELLED)
         rig.fill(rig.open_orders()[0])
-        assert (rig.held("bob"), rig.open_orders(), rig.copier("bob")._exits) == (0, [], {})
+        assert (rig.held("bob"), rig.open_orders(), rig.copier("bob").ledger._exits) == (0, [], {})
 
 
 def test_a_copied_exit_that_the_venue_does_not_fill_is_ordered_again_although_the_stop_is_back() -> None:
@@ -203,8 +203,8 @@ def test_a_copied_exit_whose_time_ends_before_the_stop_yields_ends_without_anoth
         if not order.protects:
             rig.report(order, OrderStatus.EXPIRED)
 
-    assert all(copy.status.is_final for copy in rig.copier("bob").copies.values())
-    assert rig.copier("bob")._waiting == {}
+    assert all(copy.status.is_final for copy in rig.copier("bob").ledger.copies.values())
+    assert rig.copier("bob").ledger._waiting == {}
     assert all(order.protects for order in rig.open_orders())
 
 
@@ -260,7 +260,7 @@ def test_doubt_keeps_the_reservation_until_the_venue_shows_what_became_of_the_or
 
     rig.report(order, OrderStatus.UNKNOWN)
     assert rig.outcomes("bob")[-1] == ("needs_reconciliation", "as the test says")
-    assert rig.copier("bob")._free("USDT") == 10_000 - D(201)
+    assert rig.copier("bob").ledger.free("USDT") == 10_000 - D(201)
     rig.fill(order)
 
     assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "needs_reconciliation", "executed"]
@@ -303,11 +303,11 @@ def test_whatever_the_venue_answers_nothing_is_reserved_twice_and_nothing_leaks(
     assert rig.open_orders() == []
     for name in ("bob", "carol", "dora"):
         engine, account = rig.copier(name), rig.core.account(name).portfolio.account
-        assert all(copy.status.is_final for copy in engine.copies.values())
-        assert (engine._waiting, engine._later) == ({}, {})
-        assert all(not copy.timer_id for copy in engine.copies.values())
+        assert all(copy.status.is_final for copy in engine.ledger.copies.values())
+        assert (engine.ledger._waiting, engine._wishes._later) == ({}, {})
+        assert all(not copy.timer_id for copy in engine.ledger.copies.values())
         assert account.free("USDT") == account.balances["USDT"]
-        assert engine._holds.get(BTC, 0) == rig.held(name)
+        assert engine.ledger.held(BTC) == rig.held(name)
 
 
 def answer(rig: Rig, order: Any, kind: str) -> None:
@@ -335,7 +335,7 @@ def check(rig: Rig) -> None:
         for order in rig.core.account(name).execution.open_of():
             reserved["USDT" if order.side == "buy" else "BTC"] += order.reserved
         for currency, amount in reserved.items():
-            assert engine._free(currency) == account.balances.get(currency, D(0)) - amount >= 0
+            assert engine.ledger.free(currency) == account.balances.get(currency, D(0)) - amount >= 0
         ended: dict[str, int] = {}
         for event in rig.trades(name):
             if isinstance(event, TradeExecutedEvent | TradeFailedEvent):
@@ -343,7 +343,7 @@ def check(rig: Rig) -> None:
         assert set(ended.values()) <= {1}
         begun = [event.trade_id for event in rig.trades(name) if isinstance(event, TradeReservedEvent)]
         assert len(begun) == len(set(begun))
-        open_copies = {order_id for order_id, copy in engine._orders.items() if not copy.trade.status.is_final}
+        open_copies = {order_id for order_id, copy in engine.ledger.orders.items() if not copy.trade.status.is_final}
         assert {order.order_id for order in rig.open_orders(name)} <= open_copies
 
 

@@ -6,8 +6,7 @@ One file per engine. Each declares the events that it handles and publishes.
 from tickdeck.application.engines.account_bus import AccountBus, CoreBus
 from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
 from tickdeck.application.engines.condition_values import ConditionValues
-from tickdeck.application.engines.copy_engine import CopyEngine, CopySettings
-from tickdeck.application.engines.copy_leader import Leader
+from tickdeck.application.engines.copying import CopyEngine, CopySettings, Leader
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.feed_monitor import FeedMonitor
 from tickdeck.application.engines.gateway import VenueGateway

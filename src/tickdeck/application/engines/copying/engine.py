@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions
-from tickdeck.application.engines.copy_leader import Leader
+from tickdeck.application.engines.copying.leader import Leader
+from tickdeck.application.engines.copying.ledger import CopyLedger, pays_with
+from tickdeck.application.engines.copying.settings import CopySettings
+from tickdeck.application.engines.copying.wishes import Wish, Wishes
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
@@ -17,14 +19,9 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
     DomainEvent,
-    OrderCancelRequestedEvent,
     OrderEvent,
-    OrderFilledEvent,
-    OrderPartiallyFilledEvent,
     OrderRejectedEvent,
-    OrderSubmittedEvent,
     OrderUnknownEvent,
-    ProtectionTerms,
     RiskLimitBreachedEvent,
     StrategyDecisionEvent,
     SystemWarning,
@@ -40,48 +37,19 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import (
     EXACT,
-    CopyRule,
     CopySaga,
-    LeaderTrade,
     Trade,
     check_symbol,
     tradable_quantity,
     wanted_quantity,
     worst_price,
 )
-from tickdeck.domain.values import ZERO, Money, OrderType, Quantity, Side, TimeInForce
+from tickdeck.domain.values import ZERO, OrderType, Quantity, Side, TimeInForce
 from tickdeck.errors import ConfigError, DomainError
 
-__all__ = ["CopyEngine", "CopySettings"]
+__all__ = ["CopyEngine"]
 
-_KEPT = 10_000  # orders of copies, and trades of the leader, that are remembered
 _AGAIN = "~"  # before the number of an attempt, in the id of its trade
-
-
-class CopySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one account follows a leader. ``name`` is unique in the run, and the ``strategy_id`` of its orders.
-
-    - ``copies_exits``: when the leader closes a part of what it opened since the run began, the same part of what was
-      copied is closed. Otherwise only what enlarges the leader's position is copied.
-    - ``protection``: the stop and the target of each copy that opens a position.
-    - ``timeout``: ns after which an order that has not ended is cancelled. ``attempts``: how many orders a copy may
-      have.
-    """
-
-    name: str
-    rule: CopyRule
-    copies_exits: bool = True
-    protection: ProtectionTerms | None = None
-    timeout: int = 10_000_000_000
-    attempts: int = 3
-
-
-class _Wish(msgspec.Struct):
-    """A trade of the leader: which share of its position it closes, and how much it opens (base)."""
-
-    leader: LeaderTrade
-    closes: Decimal
-    opens: Quantity
 
 
 class CopyEngine:
@@ -132,15 +100,9 @@ class CopyEngine:
         self._instrument = instrument
         self._nonce = nonce
         self._may_owe = may_owe
-        self.copies: dict[str, CopySaga] = {}
-        """The newest copies, by id."""
-        self._orders: dict[str, CopySaga] = {}  # by the id of their orders
-        self._waiting: dict[str, tuple[str, Money]] = {}  # reserved by trades whose order does not reserve it yet
-        self._exits: dict[str, tuple[str, Side, Money]] = {}  # what stops and targets of copies reserve, by order
-        self._seen: dict[str, None] = {}  # trades of the leader
-        self._leads: dict[str, Quantity] = {}  # the leader's position since the run began, by symbol
-        self._holds: dict[str, Quantity] = {}  # what copies bought minus what they sold, by symbol
-        self._later: dict[str, list[_Wish]] = {}  # trades that wait for other copies, by symbol
+        self.ledger = CopyLedger(portfolio, instrument)
+        """The copies, and what they hold and reserve."""
+        self._wishes = Wishes(leader, settings.copies_exits, self.ledger.is_under_way)
         name = settings.name
         own: SubscribeOptions = {
             "where": lambda event: event.strategy_id == name,
@@ -163,7 +125,7 @@ class CopyEngine:
     def on_leader(self, event: DomainEvent) -> None:
         """Copy a trade of the leader."""
         try:
-            wish = self._observe(event)
+            wish = self._wishes.observe(event)
         except ValueError as error:
             message = f"{self._settings.name}: {error}"
             self._kernel.publish(SystemWarning(component=self.component, message=message))
@@ -171,39 +133,14 @@ class CopyEngine:
         if wish is not None:
             self._copy(wish)
 
-    def _observe(self, event: Any) -> _Wish | None:
-        """Count a trade of the leader. Returns what to copy now."""
-        leader = self._leader.trade(event)
-        if leader.trade_id in self._seen:
-            return None
-        self._seen[leader.trade_id] = None
-        _forget(self._seen)
-        held = self._leads.get(leader.symbol, ZERO)
-        self._leads[leader.symbol] = EXACT.add(held, self._leader.received(event))
-        closed = ZERO
-        if held * leader.side.sign < 0:
-            closed = min(leader.quantity, abs(held))
-        opens = EXACT.subtract(leader.quantity, closed)
-        closes = EXACT.divide(closed, abs(held)) if closed and self._settings.copies_exits else ZERO
-        if not opens and not closes:
-            return None
-        wish = _Wish(leader, closes, opens)
-        if closes and (leader.symbol in self._later or self._is_under_way(leader.symbol)):
-            self._later.setdefault(leader.symbol, []).append(wish)
-            return None
-        return wish
-
-    def _is_under_way(self, symbol: str) -> bool:
-        return any(copy.is_under_way and copy.trade.symbol == symbol for copy in self.copies.values())
-
     def _copy_later(self, symbol: str) -> None:
         """Copy the trades that wait, as far as no copy is under way."""
-        while symbol in self._later and not self._is_under_way(symbol):
-            self._copy(self._later[symbol][0])
+        while (wish := self._wishes.next(symbol)) is not None:
+            self._copy(wish)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def _copy(self, wish: _Wish) -> None:
+    def _copy(self, wish: Wish) -> None:
         leader, rule = wish.leader, self._settings.rule
         copy = CopySaga(f"{self._settings.name}-{leader.trade_id}")
         trade = self._trade(copy, leader.trade_id, leader.symbol, leader.side, leader.quantity, leader.price)
@@ -213,7 +150,7 @@ class CopyEngine:
             limit = worst_price(leader, rule, instrument)
             wanted = self._wanted(wish, limit, instrument)
             small = rule if wish.opens else msgspec.structs.replace(rule, min_notional=ZERO)
-            free = None if self._may_owe else self._spendable(leader.symbol, leader.side, instrument)
+            free = None if self._may_owe else self.ledger.spendable(leader.symbol, leader.side, instrument)
             quantity = tradable_quantity(wanted, leader, small, instrument, limit, free)
             self._reserve(
                 trade.create(
@@ -232,18 +169,18 @@ class CopyEngine:
             copy.trade = trade
             copy.end()
             self._publish(trade)
-            self._filed(copy, trade)
-            self._started(leader.symbol, leader.trade_id)
+            self.ledger.file(copy, trade)
+            self._wishes.started(leader.symbol, leader.trade_id)
             return
         copy.order(trade)
         self._publish(trade)
-        self._filed(copy, trade)
-        self._started(leader.symbol, leader.trade_id)
+        self.ledger.file(copy, trade)
+        self._wishes.started(leader.symbol, leader.trade_id)
         self._send(copy, opens=bool(wish.opens))
 
-    def _wanted(self, wish: _Wish, limit: Decimal, instrument: Instrument) -> Quantity:
+    def _wanted(self, wish: Wish, limit: Decimal, instrument: Instrument) -> Quantity:
         leader = wish.leader
-        wanted = EXACT.multiply(max(-leader.side.sign * self._holds.get(leader.symbol, ZERO), ZERO), wish.closes)
+        wanted = EXACT.multiply(max(-leader.side.sign * self.ledger.held(leader.symbol), ZERO), wish.closes)
         if not wish.opens:
             if not wanted:
                 raise DomainError("nothing was copied that could be closed")
@@ -251,7 +188,7 @@ class CopyEngine:
         portfolio = self._portfolio
         rate = portfolio.rate(portfolio.quote, instrument.quote)
         equity = None if rate is None else portfolio.equity() * rate
-        free = self._free(self._pays_with(leader.side, instrument))
+        free = self.ledger.free(pays_with(leader.side, instrument))
         opening = msgspec.structs.replace(leader, quantity=wish.opens)
         return EXACT.add(wanted, wanted_quantity(opening, self._settings.rule, limit, free=free, equity=equity))
 
@@ -259,9 +196,9 @@ class CopyEngine:
         """Phase one. Raises ``DomainError`` if the account has too little."""
         assert trade.limit is not None
         buys = trade.side is Side.BUY
-        currency = self._pays_with(trade.side, instrument)
+        currency = pays_with(trade.side, instrument)
         amount = EXACT.multiply(trade.quantity, trade.limit) if buys else trade.quantity
-        free = self._spendable(trade.symbol, trade.side, instrument)
+        free = self.ledger.spendable(trade.symbol, trade.side, instrument)
         if amount > free and not self._may_owe:
             raise DomainError(f"insufficient balance: {amount:f} {currency} needed, {free:f} free")
         trade.reserve(amount, currency)
@@ -286,7 +223,7 @@ class CopyEngine:
 
     def on_order(self, event: OrderEvent) -> None:
         """Follow the order of a copy."""
-        copy = self._count(event)
+        copy = self.ledger.count(event)
         if copy is None:
             return
         trade = copy.trade
@@ -315,7 +252,7 @@ class CopyEngine:
         instrument = self._instrument(before.symbol)
         quantity = copy.rest
         if before.side is Side.SELL and not self._may_owe:
-            quantity = min(quantity, max(self._spendable(before.symbol, before.side, instrument), ZERO))
+            quantity = min(quantity, max(self.ledger.spendable(before.symbol, before.side, instrument), ZERO))
         quantity = instrument.quantise_quantity(quantity)
         if instrument.violation(OrderType.LIMIT, quantity, before.limit or ZERO) is not None:
             return False
@@ -326,13 +263,13 @@ class CopyEngine:
             return False
         copy.order(trade)
         self._publish(trade)
-        self._filed(copy, trade)
+        self.ledger.file(copy, trade)
         self._send(copy, opens=False)
         return True
 
     def on_breach(self, breach: RiskLimitBreachedEvent) -> None:
         """Risk refused the order of a copy."""
-        copy = self._refused(breach)
+        copy = self.ledger.refused(breach)
         if copy is None:
             return
         if copy.timer_id:
@@ -345,7 +282,7 @@ class CopyEngine:
 
     def on_timer(self, fired: TimerFired) -> None:
         """The time of an order is over: cancel it."""
-        copy = self._orders.get(fired.name)
+        copy = self.ledger.orders.get(fired.name)
         if copy is None or copy.timer_id != fired.timer_id:
             return
         copy.timer_id = 0
@@ -358,13 +295,13 @@ class CopyEngine:
         """Restore the state from an event of the record. Publishes nothing."""
         if self._leader.leads(event):
             try:
-                wish = self._observe(event)
+                wish = self._wishes.observe(event)
             except ValueError:
                 wish = None
             if wish is not None:
-                self._later.setdefault(wish.leader.symbol, []).append(wish)  # its trade follows
+                self._wishes.wait(wish)  # its trade follows
         if isinstance(event, OrderEvent) and event.strategy_id == self._settings.name:
-            copy = self._count(event)
+            copy = self.ledger.count(event)
             if copy is not None:
                 if isinstance(event, OrderUnknownEvent):
                     copy.doubt()
@@ -373,11 +310,11 @@ class CopyEngine:
         elif isinstance(event, TwoPhaseTradeEvent) and event.account_id == self._portfolio.account_id:
             self._recall_trade(event)
         elif isinstance(event, RiskLimitBreachedEvent) and event.strategy_id == self._settings.name:
-            self._refused(event)
+            self.ledger.refused(event)
         elif isinstance(event, StrategyDecisionEvent) and event.strategy_id == self._settings.name:
             for intent in event.intents:
-                if intent.action == "cancel" and intent.order_id in self._orders:
-                    self._orders[intent.order_id].cancel()
+                if intent.action == "cancel" and intent.order_id in self.ledger.orders:
+                    self.ledger.orders[intent.order_id].cancel()
         elif isinstance(event, TimerSet | TimerFired | TimerCancelled):
             self._recall_timer(event)
 
@@ -385,7 +322,7 @@ class CopyEngine:
         copy_id = event.trade_id.partition(_AGAIN)[0]
         if not copy_id.startswith(f"{self._settings.name}-"):
             return
-        copy = self.copies.get(copy_id) or CopySaga(copy_id)
+        copy = self.ledger.copies.get(copy_id) or CopySaga(copy_id)
         trade = copy.trade if copy.trade.trade_id == event.trade_id and copy.attempts else None
         if trade is None:
             trade = Trade(event.account_id, event.trade_id)
@@ -395,86 +332,17 @@ class CopyEngine:
         elif isinstance(event, TradeExecutedEvent | TradeFailedEvent):
             copy.trade = trade
             copy.end()
-        self._filed(copy, trade)
-        self._started(event.symbol, event.copied_from)
+        self.ledger.file(copy, trade)
+        self._wishes.started(event.symbol, event.copied_from)
 
     def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
         if isinstance(event, TimerSet):
-            if event.owner == self._settings.name and event.name in self._orders:
-                self._orders[event.name].timer_id = event.timer_id
+            if event.owner == self._settings.name and event.name in self.ledger.orders:
+                self.ledger.orders[event.name].timer_id = event.timer_id
             return
-        for copy in self.copies.values():
+        for copy in self.ledger.copies.values():
             if copy.timer_id == event.timer_id:
                 copy.timer_id = 0
-
-    # -- bookkeeping -------------------------------------------------------------------------------------------------
-
-    def _count(self, event: OrderEvent) -> CopySaga | None:
-        """Count an order event in what copies hold and reserve. Returns the copy, if its trade has not ended."""
-        copy = self._orders.get(event.order_id)
-        if isinstance(event, OrderSubmittedEvent):
-            self._waiting.pop(event.order_id, None)  # from now on the order reserves it
-            if copy is not None:
-                copy.sent(event.quantity)
-            elif event.protects:
-                self._exits[event.order_id] = event.symbol, event.side, event.reserved
-        elif isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
-            change = EXACT.multiply(event.quantity, Decimal(event.side.sign))
-            if event.fee and event.fee_currency == self._instrument(event.symbol).base:
-                change = EXACT.subtract(change, event.fee)
-            self._holds[event.symbol] = EXACT.add(self._holds.get(event.symbol, ZERO), change)
-        elif isinstance(event, OrderCancelRequestedEvent) and copy is not None:
-            copy.is_over = True
-        if event.order_id in self._exits:
-            symbol, side, _ = self._exits[event.order_id]
-            self._exits[event.order_id] = symbol, side, event.reserved
-            if event.status is not None and event.status.is_final:
-                del self._exits[event.order_id]
-        if copy is None or copy.trade.order_id != event.order_id or copy.trade.status.is_final:
-            return None
-        return copy
-
-    def _refused(self, breach: RiskLimitBreachedEvent) -> CopySaga | None:
-        """The copy whose order risk refused."""
-        if breach.intent.action != "order" or self._waiting.pop(breach.intent.order_id, None) is None:
-            return None
-        return self._orders[breach.intent.order_id]
-
-    def _filed(self, copy: CopySaga, trade: Trade) -> None:
-        """Keep a copy by its id and by the id of its order."""
-        self.copies[copy.copy_id] = copy
-        self._orders[trade.order_id] = copy
-        if trade.status is trade.status.RESERVED and not copy.status.is_final:
-            self._waiting[trade.order_id] = trade.reserved_currency, trade.reserved
-        for kept in (self.copies, self._orders):
-            while len(kept) > _KEPT and next(iter(kept.values())).status.is_final:
-                del kept[next(iter(kept))]
-
-    def _started(self, symbol: str, leader_trade_id: str) -> None:
-        """The first trade of a copy is known: it waits no more."""
-        waits = self._later.get(symbol)
-        if waits is None:
-            return
-        waits[:] = [wish for wish in waits if wish.leader.trade_id != leader_trade_id]
-        if not waits:
-            del self._later[symbol]
-
-    def _free(self, currency: str) -> Money:
-        """What no order and no trade of a copy reserves, of the follower's account."""
-        reserved = sum((amount for of, amount in self._waiting.values() if of == currency), ZERO)
-        return EXACT.subtract(self._portfolio.account.free(currency), reserved)
-
-    def _spendable(self, symbol: str, side: Side, instrument: Instrument) -> Money:
-        """What an order of a copy may spend: what is free, and what its own stops and targets on the same side reserve,
-        because they yield to it."""
-        free = self._free(self._pays_with(side, instrument))
-        for of, on, reserved in self._exits.values():
-            if (of, on) == (symbol, side):
-                free = EXACT.add(free, reserved)
-        return free
-
-    def _pays_with(self, side: Side, instrument: Instrument) -> str:
-        return instrument.quote if side is Side.BUY else instrument.base
 
     def _trade(
         self, copy: CopySaga, copied_from: str, symbol: str, side: Side, quantity: Quantity, limit: Decimal | None
@@ -510,8 +378,3 @@ class CopyEngine:
                 source=name,
             )
         )
-
-
-def _forget(kept: dict[str, None]) -> None:
-    if len(kept) > _KEPT:
-        del kept[next(iter(kept))]
