@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tickdeck.domain.trading import (
+    BRACKET_TRANSITIONS,
     COPY_TRANSITIONS,
     ORDER_BY_FILL,
     ORDER_BY_REPORT,
@@ -26,6 +27,7 @@ from tickdeck.domain.trading import (
     STRATEGY_TRANSITIONS,
     TRADE_TRANSITIONS,
     TRIGGER_TRANSITIONS,
+    BracketStatus,
     CopyStatus,
     PositionStatus,
     ProtectionStatus,
@@ -52,6 +54,7 @@ LIFE_CYCLES: dict[str, LifeCycle] = {
     ),
     "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS}),
     "copy": LifeCycle(CopyStatus.NEW, {"": COPY_TRANSITIONS}),
+    "bracket": LifeCycle(BracketStatus.NEW, {"": BRACKET_TRANSITIONS}),
     "strategy": LifeCycle(StrategyStatus.NEW, {"": STRATEGY_TRANSITIONS}),
     "trigger": LifeCycle(TriggerStatus.NEW, {"": TRIGGER_TRANSITIONS}),
     "position": LifeCycle(PositionStatus.FLAT, {"": POSITION_TRANSITIONS}),

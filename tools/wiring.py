@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tickdeck.application.engines import (
+    BracketEngine,
     CopyEngine,
     ExecutionEngine,
     FeedMonitor,
@@ -48,6 +49,7 @@ ENGINES: tuple[Any, ...] = (
     VenueGateway,
     PortfolioEngine,
     HeartbeatEngine,
+    BracketEngine,
     CopyEngine,
 )
 SOURCES = {

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from tickdeck.application.bus import Subscription
 from tickdeck.application.engines import (
+    BracketEngine,
     CandlePlan,
     ConditionValues,
     ExecutionEngine,
@@ -270,6 +271,7 @@ class Core:
             stop_orders=stop_orders,
         )
         OperatorEngine(kernel, symbols=symbols, nonce="nonce")
+        self.brackets = BracketEngine(kernel, (self,), symbols=symbols, nonce="nonce")
         wishes = tuple(triggers)
         conditions = [parse_condition(wish.when) for wish in wishes]
         conditions += [one for s in strategies.values() if isinstance(s, Rules) for one in s.conditions.values()]

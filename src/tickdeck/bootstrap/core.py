@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tickdeck.application.engines import (
+    BracketEngine,
     CandlePlan,
     ConditionValues,
     CopyEngine,
@@ -124,6 +125,7 @@ class Core:
         )
         """The engines of each account; ``risk``, ``execution`` and ``portfolio`` are those of the first."""
         _, self.risk, self.execution, self.portfolio = self.accounts[0]
+        self.brackets = BracketEngine(kernel, self.accounts, symbols=manifest.symbols, nonce=manifest.nonce)
         self.figures = self.portfolio if len(self.accounts) == 1 else Portfolios([a.portfolio for a in self.accounts])
         """The figures of all accounts together."""
         traders = {
@@ -174,7 +176,16 @@ class Core:
         )
         if strategies or not config.strategies:  # who only reads the tape has none, and they were checked at the start
             self.triggers.check_wishes()
-        engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers, *self.copies)
+        engines = (
+            monitor,
+            *self.accounts,
+            self.brackets,
+            heartbeat,
+            self.profits,
+            self.strategies,
+            self.triggers,
+            *self.copies,
+        )
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 
     def _books_of(self, account_id: str) -> tuple[ExecutionEngine, PortfolioEngine]:

@@ -21,6 +21,7 @@ from tickdeck.domain.events import (
     ProtectionYieldedEvent,
     RiskApprovedEvent,
     RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
 )
 from tickdeck.domain.risk import CountedOrder, Exposure
 from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Protection
@@ -31,7 +32,7 @@ __all__ = ["ProtectionBook"]
 _CLOSE_ALL = ("risk", "operator")  # whose orders may close the positions of every strategy
 _ENDED_KEPT = 1_000
 _EXITS_KEPT = 10_000
-_REACHED = ("stop", "target", "trailing")
+_REACHED = ("stop", "target", "trailing", "exit")
 
 Group: TypeAlias = tuple[str, str, Side]
 """A strategy, a symbol, and the side of the orders that close its positions there."""
@@ -145,6 +146,7 @@ class ProtectionBook:
             p.triggered = event.reason
         if intent.action == "order":
             p.exit = ExitOrder(intent.order_id, ExitPlan(intent.quantity, intent.stop, intent.limit, event.trails))
+            p.is_told = False
             self._exits[intent.order_id] = p
             if len(self._exits) > _EXITS_KEPT:
                 self._forget_exits()
@@ -279,6 +281,10 @@ class ProtectionBook:
                 self.apply(event)
         elif isinstance(event, ProtectionEvent):
             self._recall_own(event)
+        elif isinstance(event, StrategyDecisionEvent):
+            for intent in event.intents:
+                if intent.action == "exit" and intent.order_id in self.protections:
+                    self.protections[intent.order_id].triggered = "exit"
         elif isinstance(event, RiskApprovedEvent | RiskLimitBreachedEvent) and self._held_back:
             for waiting in self._held_back.values():
                 waiting.pop(event.intent.order_id, None)

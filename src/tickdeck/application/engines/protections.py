@@ -210,6 +210,15 @@ class Protections:
         self._settle(p)
         self._prices.watch()
 
+    def exit(self, strategy_id: str, intent: ActionIntent) -> Breach | None:
+        """Close at market what an entry filled, and enter no more. Returns why that is impossible."""
+        p = self.book.protections.get(intent.order_id)
+        if p is None or p.ended or p.strategy_id != strategy_id:
+            return _nothing(intent)
+        p.triggered = p.triggered or "exit"
+        self._settle(p)
+        return None
+
     def yields(self, strategy_id: str, intent: ActionIntent) -> bool:
         """Whether an order of a strategy must wait until its position's exit orders are cancelled. If so, it is
         submitted later."""
@@ -354,7 +363,7 @@ class Protections:
             return None
         why = self._why_guarded(p, quantity, stop, target)
         if why:
-            if not p.entry_open and not p.is_told:
+            if not p.is_told and (p.is_refused or not p.entry_open):
                 self._tell(p, why)
             return None
         if stop is not None and target is not None and not self._venue.pairs:

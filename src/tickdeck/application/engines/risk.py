@@ -248,6 +248,10 @@ class RiskEngine:
                 breach = self.protections.change(decision.strategy_id, intent)
                 if breach is None:
                     continue
+            elif intent.action == "exit":
+                breach = self.protections.exit(decision.strategy_id, intent)
+                if breach is None:
+                    continue
             else:
                 breach = self._orders.judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:

@@ -13,6 +13,7 @@ PRIORITY = {
     "execution": 70,
     "portfolio": 60,
     "operator": 55,
+    "bracket": 54,
     "profits": 53,
     "trigger": 52,
     "heartbeat": 50,

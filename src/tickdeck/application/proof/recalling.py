@@ -34,6 +34,7 @@ _FOLDED = frozenset(
         "strategy",
         "profits",
         "trigger",
+        "bracket",
         "copy",
     )
 )

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.application.engines import BracketEngine, ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
 from tickdeck.application.engines.trading_gate import AT_THE_END, HaltedBy
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
-from tickdeck.domain.trading import Order, Protection, RoundTrip, cut
+from tickdeck.domain.trading import Bracket, Order, Protection, RoundTrip, cut
 from tickdeck.domain.values import OrderStatus, plain
 from tickdeck.errors import ConfigError, format_value
 
@@ -26,6 +26,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "history": ("symbol", "strategy", "limit", "account"),
     "positions": ("account",),
     "balances": ("account",),
+    "brackets": ("symbol", "strategy", "account"),
     "pnl": ("by", "account"),
     "health": ("account",),
 }
@@ -51,6 +52,8 @@ class Engines(Protocol):
     def accounts(self) -> Sequence[AccountEngines]: ...
     @property
     def strategies(self) -> StrategyEngine: ...
+    @property
+    def brackets(self) -> BracketEngine: ...
 
 
 class RunQueries:
@@ -78,6 +81,7 @@ class RunQueries:
             "history": self._history,
             "positions": self._positions,
             "balances": self._balances,
+            "brackets": self._brackets,
             "pnl": self._pnl,
             "health": self._own_health,
         }
@@ -142,6 +146,20 @@ class RunQueries:
                 )
                 for account in (one.portfolio.account for one in self._chosen(arguments))
                 for currency, total in account.balances.items()
+            ]
+        }
+
+    def _brackets(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The bracket orders, oldest first: all that are not over, and the last that are."""
+        accounts = {one.portfolio.account_id for one in self._chosen(arguments)}
+        symbol, strategy_id = arguments.get("symbol", ""), arguments.get("strategy", "")
+        return {
+            "brackets": [
+                _bracket(one)
+                for one in self._engines.brackets.brackets.values()
+                if one.opened.account_id in accounts
+                and symbol in ("", one.opened.symbol)
+                and strategy_id in ("", one.opened.strategy_id)
             ]
         }
 
@@ -236,6 +254,26 @@ def _order(order: Order) -> dict[str, Any]:
         venue_order_id=order.venue_order_id,
         account_id=order.account_id,
         user_id=order.user_id,
+    )
+
+
+def _bracket(bracket: Bracket) -> dict[str, Any]:
+    opened = bracket.opened
+    return _texts(
+        bracket_id=opened.bracket_id,
+        strategy_id=opened.strategy_id,
+        symbol=opened.symbol,
+        side=opened.side.value,
+        quantity=opened.quantity,
+        limit=opened.limit,
+        expires=opened.expires or None,
+        status=bracket.status.value,
+        reason=bracket.reason,
+        filled=bracket.filled,
+        held=bracket.held,
+        refusals=bracket.refusals,
+        account_id=opened.account_id,
+        user_id=opened.user_id,
     )
 
 

@@ -7,6 +7,7 @@ events from JSON. ``upcast`` converts older versions, and ``raw`` holds events o
 
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
 from tickdeck.domain.events.base import DomainEvent, encode_payload, plain_digits
+from tickdeck.domain.events.bracket import BracketChangedEvent, BracketEvent, BracketOpenedEvent, bracket_stream
 from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
 from tickdeck.domain.events.declaration import check_fields, fault_of, users_checks
 from tickdeck.domain.events.external import (
@@ -155,6 +156,9 @@ __all__ = [
     "BacktestStarted",
     "BalanceEvent",
     "BookResynced",
+    "BracketChangedEvent",
+    "BracketEvent",
+    "BracketOpenedEvent",
     "CandleEvent",
     "CommandReceived",
     "DeadLetterHandled",
@@ -255,6 +259,7 @@ __all__ = [
     "VenueRateReported",
     "VenueTransferReported",
     "balance_stream",
+    "bracket_stream",
     "catalogue_is_closed",
     "check_fields",
     "close_catalogue",

@@ -64,8 +64,8 @@ class ProtectionDecidedEvent(ProtectionEvent, frozen=True, kw_only=True, gc=Fals
 
     ``reason`` is ``stop``, ``target`` or ``trailing`` if its price was reached. ``protect``: the order waits at the
     venue. ``move``: the order is replaced, because the quantity or a price has changed. ``yield``: it makes room for
-    another order. ``rest``: an earlier order did not close everything. ``end``: the position is no longer protected.
-    ``trails``: the order's stop is the trailing one.
+    another order. ``rest``: an earlier order did not close everything. ``exit``: the position is to be closed at once.
+    ``end``: the position is no longer protected. ``trails``: the order's stop is the trailing one.
     """
 
     event_type: ClassVar[str] = "protection.decided"

@@ -74,6 +74,7 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     - ``action`` is ``cancel``: ``order_id``.
     - ``action`` is ``amend``: ``order_id``, and the new ``quantity`` (including what is filled; 0 leaves it unchanged)
       or ``limit`` (``None`` leaves it unchanged).
+    - ``action`` is ``exit``: ``order_id``, an entry. What it filled is closed at market, and no more is entered.
     - ``action`` is ``protect``: ``protection``, for the position of the entry ``order_id`` or for all in ``symbol``.
       What it leaves out stays as it is. Without a ``protection``, the positions are no longer protected.
 
@@ -128,9 +129,9 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         for intent in self.intents:
-            if intent.action == "cancel":
+            if intent.action in ("cancel", "exit"):
                 if not intent.order_id:
-                    raise invalid(self, "intents", "cancel intents with an order_id")
+                    raise invalid(self, "intents", f"{intent.action} intents with an order_id")
                 continue
             if intent.action == "protect":
                 if not intent.order_id and not intent.symbol:

@@ -3,6 +3,8 @@
 Pure rules, without accounts and market data.
 """
 
+from tickdeck.domain.trading.bracket import Bracket
+from tickdeck.domain.trading.bracket_life_cycle import BRACKET_TRANSITIONS, BracketStatus
 from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
 from tickdeck.domain.trading.copy_rules import (
     CopyRule,
@@ -34,6 +36,7 @@ from tickdeck.domain.trading.protection_terms import (
     why_terms_fail,
 )
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
+from tickdeck.domain.trading.saga import Saga
 from tickdeck.domain.trading.strategy_definition import StrategyDefinition
 from tickdeck.domain.trading.strategy_life_cycle import STRATEGY_TRANSITIONS, StrategyStatus
 from tickdeck.domain.trading.strategy_trades import TRADE_EVENTS, StrategyTrades
@@ -44,6 +47,7 @@ from tickdeck.domain.trading.trigger_action import NOTIFY, Action, parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
 
 __all__ = [
+    "BRACKET_TRANSITIONS",
     "COPY_TRANSITIONS",
     "EXACT",
     "NOTIFY",
@@ -58,6 +62,8 @@ __all__ = [
     "TRADE_TRANSITIONS",
     "TRIGGER_TRANSITIONS",
     "Action",
+    "Bracket",
+    "BracketStatus",
     "CopyRule",
     "CopySaga",
     "CopySizing",
@@ -74,6 +80,7 @@ __all__ = [
     "ProtectionStatus",
     "RoundTrip",
     "RoundTrips",
+    "Saga",
     "StrategyDefinition",
     "StrategyStatus",
     "StrategyTrades",

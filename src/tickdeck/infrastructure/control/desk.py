@@ -27,7 +27,7 @@ from tickdeck.infrastructure.control.messages import Answer, Request
 
 __all__ = ["CommandDesk", "refused"]
 
-_ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", OPERATOR)
+_ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", "bracket", OPERATOR)
 """The components that carry out commands: their warnings say what they did not do."""
 _MOST_EVENTS = 1_000  # in an answer
 _LONGEST_TEXT = 1_000  # characters of a reason or an argument

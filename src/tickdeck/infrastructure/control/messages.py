@@ -18,6 +18,7 @@ COMMANDS = frozenset(
         "resume",
         "submit",
         "amend",
+        "bracket",
         "protect",
         "unprotect",
         "flatten",

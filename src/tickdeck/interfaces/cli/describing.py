@@ -76,8 +76,8 @@ def _short(order_id: str) -> str:
 
 
 def _intent(intent: ActionIntent) -> str:
-    if intent.action == "cancel":
-        return f"cancel {_short(intent.order_id)}"
+    if intent.action in ("cancel", "exit"):
+        return f"{intent.action} {_short(intent.order_id)}"
     if intent.action == "amend":
         quantity = f" to {plain(intent.quantity)}" if intent.quantity else ""
         return f"amend {_short(intent.order_id)}{quantity}" + (f" {_limit(intent.limit)}" if intent.limit else "")
@@ -136,6 +136,7 @@ _WHY_DECIDED = {
     "protect": "it waits at the venue",
     "move": "another one replaces it",
     "yield": "it makes room for another order",
+    "exit": "it is to be closed at once",
     "rest": "the order before did not close everything",
     "end": "nothing is left to protect",
 }
@@ -145,6 +146,20 @@ _WHY_ENDED = {
     "dust": "what is left is too little for an order",
     "removed": "the protection was removed",
 }
+
+
+def _opened(event: Any) -> str:
+    """A bracket order that begins."""
+    entry = f"{event.symbol} {event.side} {plain(event.quantity)} {_limit(event.limit)}"
+    return f"{entry}, {_terms(event.terms)} {_short(event.bracket_id)}"
+
+
+def _changed(event: Any) -> str:
+    """A step of a bracket order."""
+    held = f", {plain(event.held)} held" if event.held else ""
+    return f"{event.symbol} {_short(event.bracket_id)} {event.status}{held}" + (
+        f": {event.reason}" if event.reason else ""
+    )
 
 
 def _trade(event: Any) -> str:
@@ -242,6 +257,8 @@ _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "risk.approved": lambda event: f"{event.strategy_id} {_intent(event.intent)}",
     "risk.limit_breached": lambda event: f"{event.strategy_id} {_intent(event.intent)}: {event.detail}",
     "order.submitted": _submitted,
+    "bracket.opened": _opened,
+    "bracket.changed": _changed,
     "protection.set": _protected,
     "protection.decided": _exit,
     "protection.guarded": lambda event: f"{event.symbol}: the run itself watches the price: {event.reason}",

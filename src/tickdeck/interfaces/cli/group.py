@@ -42,6 +42,10 @@ COMMANDS = {
     "halt": (f"{_COMMANDS}.control.halt:halt", "Halt the trading of a run, from any terminal."),
     "resume": (f"{_COMMANDS}.control.resume:resume", "Let a run trade again after a halt."),
     "submit": (f"{_COMMANDS}.control.submit:submit", "Send an order of your own to the venue of a run."),
+    "bracket": (
+        f"{_COMMANDS}.control.bracket:bracket",
+        "Send an order with its stop, its target and its time-out.",
+    ),
     "amend": (f"{_COMMANDS}.control.amend:amend", "Change an open order of a run."),
     "protect": (f"{_COMMANDS}.control.protect:protect", "Set the stop and the target of a run's position."),
     "unprotect": (f"{_COMMANDS}.control.protect:unprotect", "Remove the stop and the target of a run's position."),

@@ -17,15 +17,15 @@ from tickdeck.interfaces.cli.output import note, one_line, print_json
 
 __all__ = ["show"]
 
-_WHAT = ("health", "orders", "positions", "balances", "pnl", "history")
+_WHAT = ("health", "orders", "positions", "brackets", "balances", "pnl", "history")
 _BY = ("strategy", "symbol", "day", "user", "account")
 
 
 @click.command()
 @run_argument
 @click.argument("what", type=click.Choice(_WHAT), default="health")
-@click.option("--symbol", default="", metavar="S", help="With orders and history: only this symbol.")
-@click.option("--strategy", default="", metavar="ID", help="With orders and history: only this strategy.")
+@click.option("--symbol", default="", metavar="S", help="With orders, history and brackets: only this symbol.")
+@click.option("--strategy", default="", metavar="ID", help="With orders, history and brackets: only this strategy.")
 @click.option("--account", default="", metavar="NAME", help="Only this account, in a run with several.")
 @click.option("--limit", default="", metavar="N", help="With history: at most this many orders; default: 100.")
 @click.option("--by", type=click.Choice(_BY), metavar="KEY", help=f"With pnl: by {', '.join(_BY)}; default: strategy.")
@@ -42,8 +42,8 @@ def show(
     data: Path,
     as_json: bool,
 ) -> int:
-    """Show the open orders of RUN, its positions, its balances, its PnL, the orders that ended, or how it is (health,
-    the default).
+    """Show the open orders of RUN, its positions, its bracket orders, its balances, its PnL, the orders that ended, or
+    how it is (health, the default).
 
     A running run answers from its memory; nothing of this is recorded. Of another run, the state at the end of its tape
     is shown, without prices. `tickdeck trades` lists the trades behind the PnL.
@@ -128,6 +128,23 @@ def _print_positions(answer: dict[str, Any]) -> None:
             click.echo(f"{position['symbol']}: {what} ({part['status']}, order {part['order_id']}{doubt})")
 
 
+def _print_brackets(answer: dict[str, Any]) -> None:
+    rows = [
+        (
+            each["bracket_id"],
+            each["strategy_id"],
+            f"{each['side']} {each['quantity']} {each['symbol']}",
+            each["limit"] or "market",
+            each["filled"],
+            each["held"],
+            each["status"] + (f": {each['reason']}" if each["reason"] else ""),
+        )
+        for each in answer["brackets"]
+    ]
+    columns = ("bracket", "strategy", "entry", ">limit", ">filled", ">held", "status")
+    _table(*_with_account(columns, rows, answer["brackets"]), "there are no such bracket orders")
+
+
 def _print_balances(answer: dict[str, Any]) -> None:
     rows = [
         tuple(balance[name] for name in ("currency", "total", "free", "reserved", "locked"))
@@ -188,6 +205,7 @@ _PRINT: dict[str, Callable[[dict[str, Any]], None]] = {
     "orders": _print_orders,
     "history": _print_orders,
     "positions": _print_positions,
+    "brackets": _print_brackets,
     "balances": _print_balances,
     "pnl": _print_pnl,
 }
