@@ -12,6 +12,7 @@ from application_kit import BTC, MS, SECOND, START, Core, D, ScriptedVenue, tick
 from folding import assert_folds
 
 from tickdeck.application.engines import (
+    BracketEngine,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -78,6 +79,7 @@ ENGINES: tuple[Any, ...] = (
     ExecutionEngine,
     PortfolioEngine,
     OperatorEngine,
+    BracketEngine,
     StrategyProfits,
     TriggerEngine,
     StrategyEngine,
@@ -266,6 +268,23 @@ def protect(core: Core) -> None:
     core.report(core.orders[-1], OrderStatus.CANCELLED)
 
 
+def bracket(core: Core, quantity: str, entry: str = "market") -> None:
+    side, stop = ("buy", "1") if core.risk.exposure.position(BTC) >= 0 else ("sell", "1000")
+    arguments = {"side": side, "symbol": BTC, "quantity": quantity, "entry": entry, "stop_loss": stop}
+    core.feed(CommandReceived(command="bracket", arguments={**arguments, "expires": "1s"}))
+
+
+def brackets(core: Core) -> None:
+    """One whose stop is refused, and whose entry is open when its time is over; one with a mistake."""
+    bracket(core, "2", "14")
+    entry = core.orders[-1]
+    core.fill(entry, "14", "1")
+    core.report(core.orders[-1], OrderStatus.REJECTED)
+    core.feed(trade("14", ts=core.now + 2 * SECOND))
+    core.report(entry, OrderStatus.CANCELLED, filled="1")
+    bracket(core, "2", "soon")
+
+
 TRIGGERS = (
     TriggerWish(
         name="all", when="equity > 0 and signal(fragile) > 0 or position > 100 or pnl(calm) > 1000", then="notify"
@@ -313,6 +332,7 @@ def eventful_run() -> Core:
         )
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(RunResumed())
+    bracket(core, "1000")  # which risk refuses
     core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
     for n in range(300):
         core.feed(trade(str(14 + n % 5), ts=START + SECOND + n * 4 * MS, trade_id=n + n // 100 + 1))
@@ -337,6 +357,7 @@ def eventful_run() -> Core:
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     in_doubt(core)
     protect(core)
+    brackets(core)
     others_at_work(core)
     triggers_by_command(core)
     for quantity in ("1", "none"):
@@ -401,9 +422,9 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
-        StrategyDecisionEvent: ["operator", "strategy"],
-        SystemWarning: ["risk", "execution", "portfolio", "operator", "trigger", "strategy", "gateway"],
-        NotificationAlert: ["instruments", "risk", "execution", "portfolio", "trigger", "strategy"],
+        StrategyDecisionEvent: ["operator", "bracket", "strategy"],
+        SystemWarning: ["risk", "execution", "portfolio", "operator", "bracket", "trigger", "strategy", "gateway"],
+        NotificationAlert: ["instruments", "risk", "execution", "portfolio", "bracket", "trigger", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }
     inputs = (
