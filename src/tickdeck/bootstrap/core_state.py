@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus.mailbox import Mailbox
 from tickdeck.application.drivers import Driver, LiveDriver, Simulation
-from tickdeck.application.engines import StrategyEngine
+from tickdeck.application.engines import StrategyEngine, VenueGateway
 from tickdeck.application.engines.strategies import StrategySurroundings
 from tickdeck.application.kernel import STRATEGY, Agenda, Kernel
 from tickdeck.application.parameters import Parametrised
@@ -33,6 +34,7 @@ __all__ = ["StateOfRun"]
 
 _PACKAGES = (
     "tickdeck.bootstrap.account_engines",
+    "tickdeck.bootstrap.venue_record",
     "tickdeck.infrastructure.exchanges.paper.",
     "tickdeck.infrastructure.exchanges.simulated.market",
 )
@@ -45,6 +47,7 @@ _TRANSIENT: Mapping[type, tuple[str, ...]] = {
     Simulation: ("_anchor", "_market", "_recalled"),
     Strategy: ("_log",),
     StrategySurroundings: ("_first", "context"),
+    VenueGateway: ("_calls", "_cancelled_early", "_cancels_at_once", "_lanes", "_shut"),
 }  # fmt: skip
 _WATCHING = ("control", "live", "log", "report")
 """Components that only observe. They may be subscribed after the run was prepared, and differ from process to process.
@@ -73,7 +76,7 @@ class StateOfRun:
         self._scope = Scope(
             classes=classes,
             packages=_PACKAGES,
-            outside=(InMemoryEventBus, RunConfig, Manifest, SystemClock, SteadyClock, *outside),
+            outside=(InMemoryEventBus, Mailbox, RunConfig, Manifest, SystemClock, SteadyClock, *outside),
             transient=_TRANSIENT,
         )
         self._roots: dict[str, object] = {

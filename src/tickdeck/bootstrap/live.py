@@ -168,8 +168,8 @@ class LiveRun(Session):
             halt=self._halt,
             past=self._past(record, past, began) if record is not None else None,
         )
-        if isinstance(feed, ContinuingFeed) and not self._tradings:
-            self._keep_state(self._frames_taken, clock=clock)
+        if isinstance(feed, ContinuingFeed):
+            self._keep_state(self._frames_taken, clock=clock, outside=(ExchangeVenue, LiveTrading))
 
     def _frames_taken(self) -> int:
         self._frames.flush()  # they have to survive a kill as the snapshot does

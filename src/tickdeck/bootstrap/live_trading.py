@@ -10,15 +10,9 @@ from tickdeck.application.clock import LiveClock
 from tickdeck.application.engines import CoreBus, ExecutionEngine
 from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.bootstrap.left_protections import remarks_on_protection, rests
+from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.accounts import Differences
-from tickdeck.domain.events import (
-    CommandReceived,
-    OrderCancelRejectedEvent,
-    OrderCancelRequestedEvent,
-    OrderSubmittedEvent,
-    VenueExternalFillReported,
-    VenueFillReported,
-)
+from tickdeck.domain.events import CommandReceived, OrderCancelRequestedEvent, OrderSubmittedEvent
 from tickdeck.domain.trading import Order
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -58,39 +52,33 @@ class LiveTrading:
         self._account = {"account": account_id} if account_id else {}
         self._at = f"{venue.name}, account {account_id}" if account_id else venue.name
         self._cancel_at_end, self._remarks, self._is_past = cancel_at_end, remarks, is_past
-        self._recorded: set[str] = set()  # orders of the record
-        self._cancels: dict[str, None] = {}  # cancels without an answer on the record
-        self._last_trades: dict[str, str] = {}  # of the record, by symbol
+        self._record = VenueRecord(kernel)
+        self._sent: set[str] = set()  # orders of this process before it has recovered
+        self._cancelled: set[str] = set()  # the orders of its cancels
+        self._recovered = False
         own: SubscribeOptions = {"component": "gateway"}
-        kernel.subscribe(VenueFillReported, self._on_fill, **own)
-        kernel.subscribe(VenueExternalFillReported, self._on_fill, **own)
         kernel.subscribe(OrderSubmittedEvent, self._on_submitted, **own)
         kernel.subscribe(OrderCancelRequestedEvent, self._on_cancel, **own)
-        kernel.subscribe(OrderCancelRejectedEvent, self._on_cancel_rejected, **own)
 
     def _on_submitted(self, order: OrderSubmittedEvent) -> None:
-        if self._is_past():
-            self._recorded.add(order.order_id)
-
-    def _on_fill(self, fill: VenueFillReported | VenueExternalFillReported) -> None:
-        if self._is_past():
-            self._last_trades[fill.symbol] = fill.venue_trade_id
+        if not (self._recovered or self._is_past()):
+            self._sent.add(order.order_id)
 
     def _on_cancel(self, request: OrderCancelRequestedEvent) -> None:
-        if self._is_past():
-            self._cancels[request.order_id] = None
-
-    def _on_cancel_rejected(self, rejected: OrderCancelRejectedEvent) -> None:
-        self._cancels.pop(rejected.order_id, None)
+        if not (self._recovered or self._is_past()):
+            self._cancelled.add(request.order_id)
 
     async def connect(self, *, resumed: bool) -> None:
+        self._recovered = not resumed
         self._remarks += await self.venue.connect(resumed=resumed)
 
     def recover(self, known: Iterable[str]) -> None:
         """After a resume. ``known``: the currencies whose balances the run has."""
-        self.venue.recover(self._recorded, self._cancels, set(known), self._last_trades)
-        self._recorded.clear()
-        self._cancels.clear()
+        cancels = [order_id for order_id in self._record.cancels if order_id not in self._cancelled]
+        self.venue.recover(self._sent, cancels, set(known), self._record.last_trades)
+        self._recovered = True
+        self._sent.clear()
+        self._cancelled.clear()
 
     async def catch_up(self) -> None:
         """After ``recover``: learn what happened at the exchange while the run was down."""

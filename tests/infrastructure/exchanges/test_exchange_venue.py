@@ -163,7 +163,7 @@ def test_after_a_resume_unanswered_orders_are_unknown_and_nothing_is_sent() -> N
     orders = {"t1": order("t1", status=OrderStatus.SUBMITTED), "t2": order("t2"), "t3": order("t3")}
 
     async def work(venue: ExchangeVenue) -> None:
-        venue.recover({"t1", "t2"}, ["t2"], set())
+        venue.recover({"t3"}, ["t2"], set())
 
     events = play(exchange, work, seconds=5, orders=orders)
 
@@ -272,7 +272,7 @@ def test_a_currency_that_the_exchange_leaves_out_begins_at_zero() -> None:
 
 def test_a_cancel_without_a_recorded_answer_is_repeated_by_the_core_after_a_resume() -> None:
     async def work(venue: ExchangeVenue) -> None:
-        venue.recover({"t2"}, ["t2", "gone"], set())
+        venue.recover(set(), ["t2", "gone"], set())
 
     events = play(Scripted(order=[result(ACCEPTED)]), work, seconds=1, orders={"t2": order("t2")})
 
@@ -298,7 +298,7 @@ def test_what_happened_while_the_run_was_down_is_known_before_it_goes_on() -> No
     asked: list[list[str]] = []
 
     async def work(venue: ExchangeVenue) -> None:
-        venue.recover({"t1", "t2"}, (), set())
+        venue.recover(set(), (), set())
         await venue.catch_up()
         asked.append(list(exchange.asked))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -35,7 +36,7 @@ class Recalled(NamedTuple):
     resumed: RunResumed | None
 
 
-class Driver:
+class Driver(ABC):
     """Feeds a kernel. Subclasses decide where the next market event comes from and when it is taken.
 
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
@@ -102,9 +103,9 @@ class Driver:
             yield event.ts_ingress
         self.has_taken_up = True
 
+    @abstractmethod
     def continue_with(self, recalled: Recalled) -> None:
         """Continue a run whose state was put into this driver: take up ``recalled`` instead of beginning."""
-        raise NotImplementedError
 
     def _resumed(self, resumed: RunResumed, now: int) -> None:
         """Publish ``run.resumed`` at ``now`` (ns UTC)."""
@@ -139,7 +140,7 @@ class Driver:
         if self._observe is not None:
             self._agenda.at(ts, partial(self._look, ts), RANK_OBSERVER)
 
-    def _began(self, ts: int) -> None:
+    def _began(self, ts: int) -> None:  # noqa: B027 (not every driver has something to do then)
         """Called after ``run.started``, before the market data."""
 
     def _run_due(self, now: int) -> None:

@@ -175,17 +175,18 @@ class ExchangeVenue:
 
     def recover(
         self,
-        recorded: Container[str],
+        own: Container[str],
         cancels: Iterable[str],
         known: Container[str],
         last_trades: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """After a resume: no order is sent again.
 
-        ``recorded`` are the orders that an earlier process may have sent: one without a recorded answer is ``unknown``,
-        and each that is open or lacks fills is looked up. ``cancels`` have no recorded answer: the core learns that
-        they failed, so it repeats them. ``known``: the currencies whose balances are on the record. ``last_trades``:
-        the newest ``venue_trade_id`` on the record, by symbol."""
+        Orders that are not among ``own``, those of this process, may have been sent by an earlier one: without a
+        recorded answer they are ``unknown``, and each that is open or lacks fills is looked up. ``cancels`` of earlier
+        processes have no recorded answer: the core learns that they failed, so it repeats them. ``known``: the
+        currencies whose balances are on the record. ``last_trades``: the newest ``venue_trade_id`` on the record, by
+        symbol."""
         self._reconciliation.last_trades |= last_trades
         why = "the process ended before the answer was recorded"
         for balance in self._first:
@@ -193,8 +194,8 @@ class ExchangeVenue:
                 self._publish(balance)
         self._first = []
         for order in self._unsettled():
-            if order.order_id not in recorded:
-                continue  # of this process, which is about to send it
+            if order.order_id in own:
+                continue  # this process is about to send it
             if order.status is OrderStatus.SUBMITTED:
                 self._reports.about(order.order_id, order.symbol, OrderStatus.UNKNOWN, why)
             self._doubts.look_up(order.order_id, order.symbol)
