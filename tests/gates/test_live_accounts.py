@@ -173,13 +173,8 @@ def kill_after(url: str, data: Path, turns: int) -> None:
         process.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("venue", ["", "seed=3 drop_ack=0.05 late_fill=0.2:500ms"], indirect=True)
-def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: Path) -> None:
-    rng = random.Random(7)
-    for _ in range(20):
-        kill_after(venue, tmp_path, rng.randrange(5, 40))
-    (folder,) = tmp_path.iterdir()
+def finish(folder: Path) -> LiveRun:
+    """Resume the run a last time, cancel what is open, and wait until nothing is in doubt."""
     run = resume_run(folder)
     assert isinstance(run, LiveRun)
     asked = False
@@ -199,6 +194,17 @@ def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: 
         asyncio.run(run.drive(None, progress=stop_when_clear))
     finally:
         run.close()
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue", ["", "seed=3 drop_ack=0.05 late_fill=0.2:500ms"], indirect=True)
+def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    for _ in range(20):
+        kill_after(venue, tmp_path, rng.randrange(5, 40))
+    (folder,) = tmp_path.iterdir()
+    run = finish(folder)
     trades = check(run, venue)
     assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
     assert all(copy.status.is_final for engine in run.core.copies for copy in engine.ledger.copies.values())
