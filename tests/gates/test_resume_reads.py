@@ -15,7 +15,7 @@ from tickdeck.bootstrap import core_snapshots, resume, resume_run, start_run, ve
 from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.tape import JsonlTape
 from tickdeck.infrastructure.tape.digest import BLOCK
-from tickdeck.infrastructure.tape.jsonl import reader as jsonl_reader
+from tickdeck.infrastructure.tape.jsonl import walk as jsonl_walk
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import SqliteTapeReader
 
@@ -45,7 +45,7 @@ def stopped(data: Path, form: str, inputs: int) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many events are read each time."""
     counts: list[int] = []
-    chunk, rows, groups = SqliteTapeReader._chunk, SqliteTapeReader.rows, jsonl_reader.read_groups
+    chunk, rows, groups = SqliteTapeReader._chunk, SqliteTapeReader.rows, jsonl_walk.read_groups
 
     def counted(result: list[Any]) -> list[Any]:
         counts.append(len(result))
@@ -58,7 +58,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(SqliteTapeReader, "_chunk", lambda *a: counted(chunk(*a)))
     monkeypatch.setattr(SqliteTapeReader, "rows", lambda *a: counted(rows(*a)))
-    monkeypatch.setattr(jsonl_reader, "read_groups", counted_groups)
+    monkeypatch.setattr(jsonl_walk, "read_groups", counted_groups)
     return counts
 
 

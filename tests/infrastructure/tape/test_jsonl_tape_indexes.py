@@ -22,10 +22,10 @@ from tickdeck.infrastructure.tape.jsonl import (
     segments,
 )
 from tickdeck.infrastructure.tape.jsonl import (
-    reader as jsonl_reader,
+    tape as jsonl,
 )
 from tickdeck.infrastructure.tape.jsonl import (
-    tape as jsonl,
+    walk as jsonl_walk,
 )
 from tickdeck.infrastructure.tape.tools import check_tape
 
@@ -64,7 +64,7 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             read.append(group.end - group.offset)
             yield group
 
-    monkeypatch.setattr(jsonl_reader, "read_groups", counting)
+    monkeypatch.setattr(jsonl_walk, "read_groups", counting)
     return read
 
 

@@ -14,14 +14,14 @@ from tape_events import NEVER, order, trade
 from tickdeck.application.ports import EVERYTHING, TapeQuery
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader
 from tickdeck.infrastructure.tape.jsonl import (
-    reader as jsonl_reader,
-)
-from tickdeck.infrastructure.tape.jsonl import (
     segment_index,
     segments,
 )
 from tickdeck.infrastructure.tape.jsonl import (
     tape as jsonl,
+)
+from tickdeck.infrastructure.tape.jsonl import (
+    walk as jsonl_walk,
 )
 from tickdeck.infrastructure.tape.tools import compacting
 
@@ -113,11 +113,11 @@ def test_a_position_is_searched_again_if_its_segment_was_rewritten(path: Path, m
     read_head = segments.read_head
 
     def rewritten_before(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(jsonl_reader, "read_head", read_head)
+        monkeypatch.setattr(jsonl_walk, "read_head", read_head)
         compacting.compact_tape(path)  # merges groups, the segment's head stays as it was
         return read_head(*arguments, **options)
 
-    monkeypatch.setattr(jsonl_reader, "read_head", rewritten_before)
+    monkeypatch.setattr(jsonl_walk, "read_head", rewritten_before)
 
     assert seqs(path, first_seq=15) == [15, 16, 17, 18, 19, 20]
 
@@ -133,7 +133,7 @@ def test_a_reader_that_lists_segments_during_a_merge_retries(path: Path, monkeyp
         return found
 
     def merged_before_index(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(jsonl_reader, "current_index", current_index)
+        monkeypatch.setattr(jsonl_walk, "current_index", current_index)
         compacting.compact_tape(path)
         return current_index(*arguments, **options)
 
@@ -147,7 +147,7 @@ def test_a_reader_that_lists_segments_during_a_merge_retries(path: Path, monkeyp
     ):
         for module, name, merged in (
             (segments, "read_head", merged_before_read_head),
-            (jsonl_reader, "current_index", merged_before_index),
+            (jsonl_walk, "current_index", merged_before_index),
         ):
             shutil.rmtree(path)
             shutil.copytree(copy, path)

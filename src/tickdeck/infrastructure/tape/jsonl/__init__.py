@@ -9,7 +9,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     streams_in,
     types_in,
 )
-from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader, records_of
+from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader
 from tickdeck.infrastructure.tape.jsonl.segment_index import (
     SegmentIndex,
     index_path,
@@ -29,6 +29,7 @@ from tickdeck.infrastructure.tape.jsonl.segments import (
 )
 from tickdeck.infrastructure.tape.jsonl.snapshots import read_snapshots
 from tickdeck.infrastructure.tape.jsonl.tape import JsonlTape
+from tickdeck.infrastructure.tape.jsonl.walk import records_of
 
 __all__ = [
     "Commit",

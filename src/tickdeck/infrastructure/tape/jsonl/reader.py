@@ -7,13 +7,11 @@ that contain it.
 
 from __future__ import annotations
 
-import os
 import sys
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 
@@ -22,7 +20,7 @@ from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark, event_head
-from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.jsonl.event_ids import find_seq
 from tickdeck.infrastructure.tape.jsonl.lines import (
     HEAD_AT,
     event_head_end,
@@ -31,34 +29,25 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     split_event,
 )
 from tickdeck.infrastructure.tape.jsonl.segment_index import (
-    SegmentIndex,
     commit_before,
-    current_index,
-    is_boundary,
     load_index,
 )
 from tickdeck.infrastructure.tape.jsonl.segments import (
     Group,
     SegmentFile,
-    TapeDamaged,
-    file_name,
-    highest_number,
     is_jsonl_tape,
     list_segments,
-    read_groups,
-    read_head,
 )
 from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_snapshots
+from tickdeck.infrastructure.tape.jsonl.walk import Walk, from_seq, records_of
 from tickdeck.infrastructure.tape.jsonl.wanted import Wanted
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams, old_types
 from tickdeck.infrastructure.tape.reading import Reading
-from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
+from tickdeck.infrastructure.tape.records import Decode, Record, decoder_of, explain
 
-__all__ = ["JsonlTapeReader", "records_of"]
+__all__ = ["JsonlTapeReader"]
 
 _MAX = (1 << 63) - 1
-_DIGITS = 19  # a number with fewer digits fits in 64 bits
-_T = TypeVar("_T")
 
 
 class JsonlTapeReader(Reading):
@@ -70,8 +59,7 @@ class JsonlTapeReader(Reading):
 
     def __init__(self, path: Path | str, *, visible: Callable[[], int] = lambda: _MAX) -> None:
         self._path = path = Path(path)
-        self._visible = visible
-        self._indexes: dict[int, SegmentIndex] = {}  # by segment number
+        self._walk = Walk(path, visible)
         self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of the lines
         self._moved: MovedStreams | None = None
         if not is_jsonl_tape(path):
@@ -85,9 +73,9 @@ class JsonlTapeReader(Reading):
         def find(segments: list[SegmentFile]) -> int:
             if not segments:
                 return 0
-            return self._index(segments[-1], segments).last_seq or segments[-1].head.after_seq
+            return self._walk.index(segments[-1], segments).last_seq or segments[-1].head.after_seq
 
-        return self._with_segments(find)
+        return self._walk.with_segments(find)
 
     def stream_version(self, stream: str) -> int:
         """The number of events in a stream, 0 if it has none."""
@@ -95,12 +83,12 @@ class JsonlTapeReader(Reading):
 
         def find(segments: list[SegmentFile]) -> int:
             for segment in reversed(segments):
-                version = self._index(segment, segments).streams.get(stream)
+                version = self._walk.index(segment, segments).streams.get(stream)
                 if version is not None:
                     return version
             return 0
 
-        return self._with_segments(find) or self.moved_version(stream)
+        return self._walk.with_segments(find) or self.moved_version(stream)
 
     def moved_version(self, stream: str) -> int:
         """The version of a stream without own events, from the events that upcasts moved to it."""
@@ -142,7 +130,7 @@ class JsonlTapeReader(Reading):
             if segment.head.number != number:
                 number, line = segment.head.number, 2
             if group.commit.first_seq <= after:
-                group = _from_seq(group, after + 1)
+                group = from_seq(group, after + 1)
             yield from records_of(segment.path, group, line)
             line += group.commit.events + 1
 
@@ -161,14 +149,14 @@ class JsonlTapeReader(Reading):
             earlier = [segment for segment in segments if segment.head.after_seq < seq]
             if not earlier:
                 return None
-            offset, _ = self._index(earlier[-1], segments).place_after(seq - 1)
+            offset, _ = self._walk.index(earlier[-1], segments).place_after(seq - 1)
             if offset <= earlier[-1].body:
                 earlier.pop()
                 offset = earlier[-1].path.stat().st_size if earlier else 0
             commit = commit_before(earlier[-1].path, offset) if earlier else None
             return commit.mark if commit is not None else None
 
-        mark = self._with_segments(find)
+        mark = self._walk.with_segments(find)
         return Mark(mark.events // BLOCK * BLOCK, mark.block_seq, mark.block, "") if mark and mark.block_seq else None
 
     def digests(self, after: Mark | None = None) -> tuple[list[tuple[int, int, str]], int]:
@@ -191,15 +179,20 @@ class JsonlTapeReader(Reading):
     @property
     def has_digest(self) -> bool:
         """True if the tape's format has digests. This includes empty tapes."""
-        segments = self._with_segments(lambda found: found)
+        segments = self._walk.with_segments(lambda found: found)
         return not segments or segments[0].head.format > 1
 
     def groups(self, after: int = 0) -> Iterator[tuple[SegmentFile, Group]]:
         """Yield the groups with events after ``after``, each verified, with their segments."""
-        try:
-            yield from self._groups(after)
-        except OSError as error:
-            raise tape_error(self._path, "read the tape", error) from error
+        return self._walk.groups(after)
+
+    def seq_of(self, event_id: str) -> int:
+        """``seq`` of the event with this id. Reads one segment if a kernel gave the ids, else all. Raises ``TapeError``
+        if there is none."""
+        found = find_seq(self._walk, event_id)
+        if found is None:
+            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
+        return found
 
     def close(self) -> None:
         """Does nothing: no file stays open between queries."""
@@ -210,82 +203,12 @@ class JsonlTapeReader(Reading):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- groups -----------------------------------------------------------------------------------------------------
-
-    def _groups(self, after: int) -> Iterator[tuple[SegmentFile, Group]]:
-        number, offset, crc = self._place_after(after)
-        fresh = 0  # events before this seq were already yielded
-        placed = -1  # the seq of the last search for a place
-        while True:
-            was_last = highest_number(self._path) <= number
-            try:
-                segment = read_head(self._path / file_name(number), is_last=was_last)
-                if segment is None:
-                    return
-                if not offset:
-                    offset, crc = segment.body, segment.crc
-                with segment.path.open("rb", buffering=0) as file:
-                    if placed != after and not is_boundary(file, segment, offset, crc):  # rewritten meanwhile
-                        placed, fresh = after, after + 1
-                        number, offset, crc = self._place_after(after)
-                        continue
-                    for group in read_groups(file, segment.path, offset, crc, is_last=was_last):
-                        if group.commit.last_seq > self._visible():
-                            return
-                        offset, crc = group.end, group.crc
-                        if group.commit.last_seq > after:
-                            yield segment, group if group.commit.first_seq >= fresh else _from_seq(group, fresh)
-                            after = group.commit.last_seq
-                    if was_last and not os.path.samestat(os.fstat(file.fileno()), segment.path.stat()):
-                        raise FileNotFoundError(segment.path)  # the file that was read no longer belongs to the tape
-            except FileNotFoundError:
-                segments = list_segments(self._path)  # raises if a segment is missing
-                if not segments or segments[-1].head.through < number:
-                    return
-                number, offset, crc = self._place_after(after)  # merged into another meanwhile
-                fresh = after + 1
-                continue
-            if not was_last:
-                number, offset = segment.head.through + 1, 0
-            elif highest_number(self._path) <= segment.head.through:
-                return
-
-    def _place_after(self, seq: int) -> tuple[int, int, int]:
-        """Where to continue for events after ``seq``: the number of a segment, an offset in it (0: its beginning), and
-        the CRC-32 up to there."""
-        if not seq:
-            return 1, 0, 0
-
-        def find(segments: list[SegmentFile]) -> tuple[int, int, int]:
-            for segment in reversed(segments):
-                if segment.head.after_seq <= seq:
-                    return segment.head.number, *self._index(segment, segments).place_after(seq)
-            return 1, 0, 0
-
-        return self._with_segments(find)
-
-    def _with_segments(self, find: Callable[[list[SegmentFile]], _T]) -> _T:
-        """Call ``find`` with the segments. Retry once, because they may have been merged meanwhile."""
-        try:
-            try:
-                return find(list_segments(self._path))
-            except (FileNotFoundError, TapeDamaged):
-                return find(list_segments(self._path))
-        except OSError as error:
-            raise tape_error(self._path, "read the tape", error) from error
-
-    def _index(self, segment: SegmentFile, segments: list[SegmentFile]) -> SegmentIndex:
-        number = segment.head.number
-        index = current_index(segment, is_last=segment is segments[-1], known=self._indexes.pop(number, None))
-        self._indexes[number] = index
-        return index
-
     def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
         """The first and last seq that may lie between the times, by the indexes; (1, 0) if there are none."""
         spans = [
             span
-            for span in self._with_segments(
-                lambda segments: [s for one in segments for s in self._index(one, segments).spans]
+            for span in self._walk.with_segments(
+                lambda segments: [s for one in segments for s in self._walk.index(one, segments).spans]
             )
             if (first_ts is None or span.last_ts >= first_ts) and (last_ts is None or span.first_ts <= last_ts)
         ]
@@ -293,44 +216,10 @@ class JsonlTapeReader(Reading):
             return 1, 0
         return spans[0].first_seq, _MAX if last_ts is None else spans[-1].last_seq
 
-    def seq_of(self, event_id: str) -> int:
-        """``seq`` of the event with this id. Reads one segment if a kernel gave the ids, else all. Raises ``TapeError``
-        if there is none."""
-        after, upto = self._with_segments(lambda segments: self._segment_of(event_id, segments))
-        found = self._seq_within(event_id, after, upto)
-        if found is None and (after, upto) != (0, _MAX):
-            found = self._seq_within(event_id, 0, _MAX)
-        if found is None:
-            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
-        return found
-
-    def _seq_within(self, event_id: str, after: int, upto: int) -> int | None:
-        needle = b'"event_id":' + msgspec.json.encode(event_id)
-        for segment, group in self.groups(after):
-            if group.commit.first_seq > upto:
-                return None
-            if needle in group.lines:
-                for record in records_of(segment.path, group):
-                    if needle in record.payload:
-                        head = decode_head(record.payload)
-                        if head.event_id == event_id:
-                            return head.seq
-        return None
-
-    def _segment_of(self, event_id: str, segments: list[SegmentFile]) -> tuple[int, int]:
-        """After and up to which ``seq`` an event with an id of a kernel is: those begin with numbers that never
-        decrease along the tape."""
-        wanted = _input_number(event_id)
-        if wanted is None:
-            return 0, _MAX
-        place = bisect_right(segments, wanted, lo=1, key=_first_number) if segments else 0
-        upto = segments[place].head.after_seq if place < len(segments) else _MAX
-        return (segments[place - 1].head.after_seq if place else 0), upto
-
     # -- events -----------------------------------------------------------------------------------------------------
 
     def _read(self, wanted: Wanted, after: int, last: int) -> Iterator[DomainEvent]:
-        for low, high in self._with_segments(lambda segments: self._ranges(segments, wanted, after, last)):
+        for low, high in self._walk.with_segments(lambda segments: self._ranges(segments, wanted, after, last)):
             yield from self._read_range(wanted, low, high)
 
     def _ranges(self, segments: list[SegmentFile], wanted: Wanted, after: int, last: int) -> list[tuple[int, int]]:
@@ -394,7 +283,7 @@ class JsonlTapeReader(Reading):
         """Yield the stored events that are in a stream and may move: those of ``old`` types and versions."""
         heads = [event_head(name, version) for name, version in old]
         wanted = Wanted(TapeQuery(types=tuple(dict(old))))
-        for low, high in self._with_segments(lambda segments: self._ranges(segments, wanted, 0, _MAX)):
+        for low, high in self._walk.with_segments(lambda segments: self._ranges(segments, wanted, 0, _MAX)):
             for segment, group in self.groups(low):
                 if group.commit.first_seq > high:
                     break
@@ -412,24 +301,6 @@ class JsonlTapeReader(Reading):
         name, version = parse_event_head(head)
         kind = self._kinds[head] = name, _line_decoder(name, version, HEAD_AT + len(head))
         return kind
-
-
-def _input_number(event_id: str) -> int | None:
-    """The number of the input with which an id of a kernel begins; ``None`` for another id."""
-    number = event_id.partition("-")[0]
-    return int(number) if number.isascii() and number.isdecimal() and len(number) < _DIGITS else None
-
-
-def _first_number(segment: SegmentFile) -> int:
-    """The number of the input of the first event in a segment; the highest if there is none, or no such number."""
-    with segment.path.open("rb") as file:
-        file.seek(segment.body)
-        line = file.readline()
-    try:
-        number = _input_number(decode_head(line).event_id)
-    except msgspec.MsgspecError:
-        return _MAX
-    return _MAX if number is None else number
 
 
 def _add_range(ranges: list[tuple[int, int]], low: int, high: int) -> None:
@@ -451,25 +322,6 @@ def _raw_event(name: str, version: int, line: bytes) -> DomainEvent:
     """An event whose type this process does not know. It keeps the stream in which it is stored."""
     stream, _, _, payload = split_event(line)
     return decode_payload(name, payload, version, stream)
-
-
-def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Record]:
-    """Yield the stored events of a group. ``line_number``: that of its first line. Raises ``TapeError`` if a line has a
-    valid checksum but is not an event."""
-    for number, line in enumerate(group.lines[:-1].split(b"\n"), start=line_number):
-        where = f"{path.name}, line {number}"
-        try:
-            stream, version, head, payload = split_event(line)
-            yield Record(*parse_event_head(head), stream, version, payload, where)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise TapeError(f"{path}, line {number}: not an event: {error}") from None
-
-
-def _from_seq(group: Group, first_seq: int) -> Group:
-    """The part of a group from ``first_seq`` on."""
-    lines = group.lines[:-1].split(b"\n")
-    kept = [line + b"\n" for line in lines if decode_head(split_event(line)[3]).seq >= first_seq]
-    return group._replace(lines=b"".join(kept))
 
 
 def _undecodable(segment: SegmentFile, group: Group, line: bytes, error: Exception) -> TapeError:
