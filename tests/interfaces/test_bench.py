@@ -40,6 +40,8 @@ TINY = {
     # A machine under load merges best prices, and with them the few marked ones of half a second.
     "order-1k": {"rate": 100, "seconds": 1.0},
     "order-10k": {"rate": 100, "seconds": 1.0},
+    "order-path": {"count": 3},
+    "order-path-durable": {"count": 3},
     "matching": {"count": 1_000},
     "memory": {"count": 1_000},
     "frames-bookTicker": {"count": 50},

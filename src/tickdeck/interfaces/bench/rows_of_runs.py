@@ -69,6 +69,19 @@ def _frames(kind: str, what: str) -> Row:
     )
 
 
+def _order_path(*, durable: bool) -> Part:
+    return Part(
+        target=f"{_HERE}.order_path:order_path",
+        parameters={"count": 500, "durable": durable},
+        quick={"count": 5},
+        needs_folder=True,
+    )
+
+
+_ORDER_PATH = (
+    "from the strategy's call until the request is ready for the socket: risk, execution, the cascade on the tape, "
+    "gateway, rate limits, circuit breaker, signing"
+)
 _RECORDED = (
     "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread; from the "
     "moment an input is due until its cascade is handed to the tape; everything is durable at the end"
@@ -186,6 +199,27 @@ RUN_ROWS = (
             runs=3,
         )
         for rate in (1_000, 10_000)
+    ),
+    Row(
+        name="order-path",
+        what="decision to signed request, without waiting for the disk (p50)",
+        unit="us",
+        part=_order_path(durable=False),
+        in_it=f"{_ORDER_PATH}; the tape is in memory",
+        goals=(Goal(text="p50 below 60 us", below=60.0),),
+        more_is_better=False,
+        warm_up=1,
+    ),
+    Row(
+        name="order-path-durable",
+        what="decision to signed request, durable before it leaves (p50)",
+        unit="us",
+        part=_order_path(durable=True),
+        in_it=f"{_ORDER_PATH}; the order is synced to the tape before it is signed",
+        ceiling_is="BEGIN, INSERT of the prepared rows of the same cascade, COMMIT with synchronous=FULL",
+        goals=(Goal(text="less than 1.6 times a bare commit", of="ratio", at_least=1 / 1.6),),
+        more_is_better=False,
+        warm_up=1,
     ),
     Row(
         name="matching",

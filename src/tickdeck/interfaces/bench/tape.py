@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import shutil
 import sqlite3
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tickdeck.interfaces.bench.session import Figures, Session, rate
 __all__ = [
     "Folders",
     "bare_commits",
+    "bare_units",
     "ready_rows",
     "tape_append",
     "tape_jsonl_append",
@@ -186,6 +189,23 @@ def bare_commits(path: Path, types: list[tuple[int, str, int]], rows: Sequence[t
         return rate(len(rows), bare)
     finally:
         connection.close()
+
+
+def bare_units(path: Path, units: Sequence[Sequence[DomainEvent]]) -> float:
+    """Microseconds of a bare commit of the prepared rows of one unit, with all its events: the median of ``units``."""
+    types, rows = ready_rows(list(units))
+    connection, took, at = _bare_tape(path, types), list[int](), 0
+    try:
+        for unit in units:
+            part, at = rows[at : at + len(unit)], at + len(unit)
+            began = time.perf_counter_ns()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(_INSERT, part)
+            connection.execute("COMMIT")
+            took.append(time.perf_counter_ns() - began)
+    finally:
+        connection.close()
+    return statistics.median(took) / 1e3
 
 
 def tape_read(*, count: int, folder: str) -> Session:

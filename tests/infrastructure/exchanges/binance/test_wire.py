@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.binance.wire import (
@@ -49,6 +51,13 @@ def test_requests_of_real_clients_have_the_same_signatures(shared: Path) -> None
             assert key.sign(payload.encode()) == signature
 
     assert checked == 8
+
+
+@given(st.dictionaries(st.sampled_from(["symbol", "side", "price", "newClientOrderId"]), st.text() | st.integers()))
+def test_parameters_are_encoded_as_the_standard_library_does(params: dict[str, object]) -> None:
+    request = signed_request(HmacKey("k", "s"), "POST", "/api/v3/order", params, timestamp=1)
+    encoded = urlencode({**params, "recvWindow": 5000, "timestamp": 1})
+    assert request.body.rpartition("&signature=")[0] == encoded
 
 
 def test_rest_signs_encoded_text_and_the_websocket_api_raw_text() -> None:
