@@ -6,9 +6,10 @@ from tickdeck.domain.market.candles import CandleBuilder, CandleResampler
 from tickdeck.domain.market.indicators import Atr, BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
 from tickdeck.domain.market.liquidity import Liquidity
-from tickdeck.domain.market.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.market.matching import Matcher
 from tickdeck.domain.market.timeframe import Timeframe, parse_timeframe
 from tickdeck.domain.market.trade_gaps import TradeGaps
+from tickdeck.domain.market.working_order import Ended, Fill, Outcome, WorkingOrder
 
 __all__ = [
     "Atr",

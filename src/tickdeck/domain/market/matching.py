@@ -28,9 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
-
-import msgspec
+from typing import Any
 
 from tickdeck.domain.events import (
     CandleEvent,
@@ -43,72 +41,14 @@ from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord
 from tickdeck.domain.market.instrument import Instrument
 from tickdeck.domain.market.liquidity import Liquidity, Offer
 from tickdeck.domain.market.resting import RestingOrders
+from tickdeck.domain.market.working_order import Ended, Fill, Outcome, WorkingOrder, expired, would_take
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, TimeInForce
 
-__all__ = ["Ended", "Fill", "Matcher", "Outcome", "WorkingOrder"]
+__all__ = ["Matcher"]
 
 _BUY = Side.BUY
 _IMMEDIATE = (TimeInForce.IOC, TimeInForce.FOK)
 
-
-class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
-    """An order at the venue; it changes while it is worked.
-
-    ``quantity`` and ``filled`` are in base. ``limit`` is in quote, ``None`` for a market order. ``arrival`` is the
-    venue's time in ns UTC. ``worst`` (quote) is the last price that the order accepts: its limit, or the bound of a
-    market order that has to wait; ``None`` accepts any price. ``stop`` (quote) is the price at which it becomes a
-    market order. ``ahead`` (base) is the quantity ahead of a resting order at its price; ``None`` is unknown.
-    """
-
-    order_id: str
-    side: Side
-    quantity: Quantity
-    arrival: int
-    limit: Price | None = None
-    time_in_force: TimeInForce = TimeInForce.GTC
-    worst: Price | None = None
-    filled: Quantity = ZERO
-    ahead: Quantity | None = None
-    stop: Price | None = None
-
-    def __post_init__(self) -> None:
-        if self.limit is not None:
-            self.worst = self.limit
-
-    @property
-    def remaining(self) -> Quantity:
-        return self.quantity - self.filled
-
-    def is_stopped(self, price: Price) -> bool:
-        """True if ``price`` reaches the stop: a sell waits for a fall, a buy for a rise."""
-        stop = self.stop
-        return stop is not None and (price >= stop if self.side is _BUY else price <= stop)
-
-    def reaches(self, price: Price) -> bool:
-        """True if ``price`` is no worse for this order than the worst price that it accepts."""
-        worst = self.worst
-        return worst is None or (price <= worst if self.side is _BUY else price >= worst)
-
-
-class Fill(NamedTuple):
-    """``quantity`` (base) of ``order`` was executed at ``price`` (quote). ``order.filled`` already includes it."""
-
-    order: WorkingOrder
-    price: Price
-    quantity: Quantity
-    liquidity: str
-    """``maker`` or ``taker``."""
-
-
-class Ended(NamedTuple):
-    """``order`` ended before it was filled: ``status`` is ``expired`` or ``rejected``."""
-
-    order: WorkingOrder
-    status: OrderStatus
-    reason: str
-
-
-Outcome: TypeAlias = Fill | Ended
 
 _NOTHING: tuple[Outcome, ...] = ()
 
@@ -160,7 +100,7 @@ class Matcher:
         if order.time_in_force is TimeInForce.POST_ONLY:
             shown = self.liquidity.shown_offer(order.side)
             if shown is not None and order.reaches(shown):
-                return [_would_take(order)]
+                return [would_take(order)]
         elif order.limit is None or order.time_in_force in _IMMEDIATE or self._may_take(order):
             self._orders[order.order_id] = order
             self._waiting[order.order_id] = order
@@ -182,7 +122,7 @@ class Matcher:
             return self._activate(order)
         if order.limit is not None:
             if not again and not self.liquidity.only_candles and self.takes(order.side, order.limit):
-                return [_would_take(order)]
+                return [would_take(order)]
             self._rest(order)
         self._orders[order.order_id] = order
         self._stops[order.order_id] = order
@@ -373,7 +313,7 @@ class Matcher:
     def _take_displayed(self, order: WorkingOrder, offers: Iterator[Offer]) -> list[Outcome]:
         out: list[Outcome] = []
         if order.time_in_force is TimeInForce.POST_ONLY and next(offers, None) is not None:
-            return [_would_take(order)]
+            return [would_take(order)]
         taken: list[tuple[Offer, Quantity]] = []
         left = order.remaining
         for offer in offers:
@@ -384,14 +324,14 @@ class Matcher:
                 if not left:
                     break
         if left and order.time_in_force is TimeInForce.FOK:
-            return [_expired(order, f"fill or kill: only {order.remaining - left} of {order.remaining} is offered")]
+            return [expired(order, f"fill or kill: only {order.remaining - left} of {order.remaining} is offered")]
         for offer, quantity in taken:
             self.liquidity.take(order.side, offer, quantity)
             self._fill(order, offer.price, quantity, "taker", out)
         if left and order.limit is None:
-            out.append(_expired(order, "market order: nothing more is offered"))
+            out.append(expired(order, "market order: nothing more is offered"))
         elif left and order.time_in_force is TimeInForce.IOC:
-            out.append(_expired(order, "immediate or cancel: nothing more is offered at the limit"))
+            out.append(expired(order, "immediate or cancel: nothing more is offered at the limit"))
         elif left:
             self._rest(order)
         return out
@@ -489,7 +429,7 @@ class Matcher:
 
     def _end(self, order: WorkingOrder, reason: str, out: list[Outcome]) -> None:
         self._remove(order)
-        out.append(_expired(order, reason))
+        out.append(expired(order, reason))
 
     def _remove(self, order: WorkingOrder) -> None:
         if self._orders.pop(order.order_id, None) is None:
@@ -497,11 +437,3 @@ class Matcher:
         waited_for_stop = self._stops.pop(order.order_id, None) is not None
         if self._waiting.pop(order.order_id, None) is None and not (waited_for_stop and order.limit is None):
             (self._bids if order.side is _BUY else self._asks).remove(order)
-
-
-def _expired(order: WorkingOrder, reason: str) -> Ended:
-    return Ended(order, OrderStatus.EXPIRED, reason)
-
-
-def _would_take(order: WorkingOrder) -> Ended:
-    return Ended(order, OrderStatus.REJECTED, f"post only: {order.limit} would take")
