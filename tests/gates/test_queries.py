@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 from gate_runs import config, looking_up_often, prove, resume, rows
+from test_core_states import RUNS, drive, rewrite
 
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results import QUERIES, trade_statistics
 from tickdeck.bootstrap import Run, SessionQueries, answer_from_tape, resume_run, start_run, trade_journal
-from tickdeck.domain.events import CommandReceived
+from tickdeck.bootstrap.account_engines import AccountEngines
+from tickdeck.domain.events import CommandReceived, DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.runs import CoreStates
 from tickdeck.infrastructure.triggers import TriggerConfig
@@ -169,3 +171,66 @@ def test_a_run_whose_triggers_name_a_strategy_answers_from_its_tape(tmp_path: Pa
 
     for query in QUERIES:
         assert answer_from_tape(run.folder, query, {})["query"] == query
+
+
+# -- from a snapshot ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folded(monkeypatch: pytest.MonkeyPatch) -> list[DomainEvent]:
+    """The events of the record that are folded into the engines of an account."""
+    events: list[DomainEvent] = []
+    recall = AccountEngines.recall
+
+    def count(engines: AccountEngines, event: DomainEvent) -> None:
+        events.append(event)
+        recall(engines, event)
+
+    monkeypatch.setattr(AccountEngines, "recall", count)
+    return events
+
+
+def answers_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the tape says. The price of a trailing stop follows the market, which is not read."""
+    answers = {query: answer_from_tape(folder, query, {}) for query in QUERIES}
+    for position in answers["positions"]["positions"]:
+        for protection in position["protections"]:
+            if protection["trails"]:
+                del protection["stop"]
+    return answers
+
+
+@pytest.mark.parametrize("forgotten", [0, 1])
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_stopped_run_answers_from_its_snapshot_what_its_whole_tape_says(
+    tmp_path: Path, kind: str, forgotten: int, folded: list[DomainEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``forgotten``: of its two snapshots, so many are not there, and what followed is folded."""
+    monkeypatch.setattr("tickdeck.bootstrap.core_snapshots._SHARE", 0)  # however long a snapshot takes
+    run = start_run(msgspec.structs.replace(RUNS[kind](), state_every=300), tmp_path)
+    drive(run, stop=lambda: run.kernel.seq >= 1_500)
+    states = sorted((run.folder / "states").glob("*.json"), key=lambda path: int(path.stem))
+    assert len(states) == 2
+    for path in states[2 - forgotten :]:
+        path.unlink()
+
+    from_snapshot, behind = answers_of(run.folder), len(folded)
+    for path in states[: 2 - forgotten]:
+        path.unlink()
+    from_tape, everything = answers_of(run.folder), len(folded) - behind
+
+    assert from_snapshot == from_tape
+    assert from_tape["history"]["orders"] != []
+    assert behind < everything if forgotten else behind == 0
+
+
+def test_a_snapshot_of_other_code_answers_nothing(tmp_path: Path, folded: list[DomainEvent]) -> None:
+    run = start_run(WANTED, tmp_path)
+    drive(run, stop=lambda: run.kernel.seq >= 500)
+    expected = answers_of(run.folder)
+    assert not folded
+    [path] = (run.folder / "states").glob("*.json")
+    rewrite(path, lambda kept: kept | {"code": "other"})
+
+    assert answers_of(run.folder) == expected
+    assert folded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tickdeck.application.bus import InMemoryEventBus
@@ -25,12 +25,14 @@ from tickdeck.application.state import (
     write_subscriptions,
 )
 from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.core import Core
+from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.clock import SteadyClock, SystemClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.strategies.modules import classes_in, modules_of
 
-__all__ = ["StateOfRun"]
+__all__ = ["StateOfRun", "parts_of"]
 
 _PACKAGES = (
     "tickdeck.bootstrap.account_engines",
@@ -52,6 +54,11 @@ _TRANSIENT: Mapping[type, tuple[str, ...]] = {
 _WATCHING = ("control", "live", "log", "report")
 """Components that only observe. They may be subscribed after the run was prepared, and differ from process to process.
 """
+
+
+def parts_of(core: Core) -> dict[str, object]:
+    """The engines of a run, by name."""
+    return {name: part for name, part in vars(core).items() if name not in ("kernel", "users", "_folding")}
 
 
 class StateOfRun:
@@ -126,6 +133,15 @@ class StateOfRun:
         then."""
         with _without_collection():
             self._restore(state)
+
+    def restore_parts(self, state: Mapping[str, Any], parts: Collection[str]) -> None:
+        """Put only the state of these ``parts`` into the run. What they have subscribed meanwhile is not subscribed.
+        Raises like ``restore``."""
+        kernel = self._kernel
+        ended = kernel.subscribe(RunStarted, lambda event: None)
+        ended.cancel()
+        with _without_collection():
+            Reader(state, self._named, self._scope, lambda order: kernel._table.at(order) or ended).fill(parts)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         kernel, table = self._kernel, self._kernel._table

@@ -10,35 +10,18 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.kernel import Kernel, money_context
-from tickdeck.application.ports import TapeQuery
 from tickdeck.application.results import JOURNAL_EVENTS, RunQueries, TradeJournal
-from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.record import trade_journal
+from tickdeck.bootstrap.recorded_state import recorded_core
 from tickdeck.bootstrap.session import Session
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.values import plain
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
 from tickdeck.infrastructure.runs import overview, read_manifest
-from tickdeck.infrastructure.tape.null import NullTape
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
 __all__ = ["SessionQueries", "answer_from_tape"]
-
-_STATE = (
-    "account.*",
-    "balance.*",
-    "command.*",
-    "order.*",
-    "position.*",
-    "risk.*",
-    "run.*",
-    "strategy.*",
-    "timer.*",
-    "trading.*",
-    "venue.*",
-)
-"""The events that the state of a run is folded from."""
 
 
 class SessionQueries:
@@ -110,16 +93,9 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
     depends on them are ``None``, except the totals, which are those of the run's end. Raises ``RunError`` if it is not
     a run, and ``ConfigError`` like ``SessionQueries.answer``."""
     manifest = read_manifest(folder)
-    config = config_from_dict(manifest.config)
-    kernel = Kernel(tape=NullTape())
-    core, journal = Core(config, manifest, [], kernel), TradeJournal(config.instrument)
     summary = overview(folder)
     with money_context(), open_reader(tape_path(folder)) as tape:
-        for event in tape.read(TapeQuery(types=_STATE)):
-            core.recall(event)
-            journal.apply(event)
-            kernel.seq = event.seq
-            kernel.clock._now = event.ts_ingress
+        core = recorded_core(folder, manifest, config_from_dict(manifest.config), tape)
 
     def figures(account_id: str) -> dict[str, Any]:
         end = summary.figures if len(core.accounts) == 1 or not account_id else None
@@ -138,8 +114,8 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
         end = summary.figures if len(core.accounts) == 1 or not account_id else None
         return {"status": summary.status, "figures": msgspec.to_builtins(end)}
 
-    queries = RunQueries(core, journal=lambda: journal, figures=figures, health=health)
-    return _envelope(manifest.run_id, query, kernel, running=False) | queries.answer(query, arguments)
+    queries = RunQueries(core, journal=lambda: trade_journal(folder), figures=figures, health=health)
+    return _envelope(manifest.run_id, query, core.kernel, running=False) | queries.answer(query, arguments)
 
 
 def _of_account(figures: Mapping[str, Any]) -> dict[str, Any]:

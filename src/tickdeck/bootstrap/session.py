@@ -20,7 +20,7 @@ from tickdeck.application.results import PerformanceObserver, RunObserver, Summa
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.core_snapshots import CoreSnapshotTaker, forget_states
-from tickdeck.bootstrap.core_state import StateOfRun
+from tickdeck.bootstrap.core_state import StateOfRun, parts_of
 from tickdeck.bootstrap.run_accounts import run_accounts
 from tickdeck.bootstrap.snapshots import SnapshotTaker
 from tickdeck.bootstrap.strategies import Code, code_of
@@ -35,11 +35,24 @@ from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path
 
-__all__ = ["RESERVED", "Session"]
+__all__ = ["RESERVED", "Session", "paper_venue"]
 
 _log = logging.getLogger("tickdeck.run")
 RESERVED = frozenset({"driver", "timer", PaperVenue.name})
 """The sources of inputs that a run produces itself, and produces again when resumed. So is market data."""
+
+
+def paper_venue(config: RunConfig, manifest: Manifest, kernel: Kernel, agenda: Agenda) -> PaperVenue:
+    """The paper venue of a run, which takes the orders of all accounts."""
+    first, *others = (account.paper for account in run_accounts(config))
+    return PaperVenue(
+        config=first,
+        others=others,
+        instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+        seed=config.seed,
+        schedule=agenda.at,
+        report=kernel.post_own,
+    )
 
 
 class Session(ABC):
@@ -102,19 +115,7 @@ class Session(ABC):
 
     def _venues(self, agenda: Agenda) -> Sequence[PaperVenue | ExchangeVenue]:
         """A venue for each account."""
-        return [self._paper_venue(agenda)] * len(self.core.accounts)
-
-    def _paper_venue(self, agenda: Agenda) -> PaperVenue:
-        config = self.config
-        first, *others = (account.paper for account in run_accounts(config))
-        return PaperVenue(
-            config=first,
-            others=others,
-            instruments={symbol: config.instrument(symbol) for symbol in self.manifest.symbols},
-            seed=config.seed,
-            schedule=agenda.at,
-            report=self.kernel.post_own,
-        )
+        return [paper_venue(self.config, self.manifest, self.kernel, agenda)] * len(self.core.accounts)
 
     def _keep_state(
         self, place: Callable[[], Any], *, clock: WallClock, market: object = None, outside: tuple[type, ...] = ()
@@ -124,13 +125,12 @@ class Session(ABC):
         every process makes for itself."""
         if not self.config.state_every:
             return
-        core = {name: part for name, part in vars(self.core).items() if name not in ("kernel", "users", "_folding")}
         self._state = StateOfRun(
             self.kernel,
             self._agenda,
             self.core.strategies,
             {
-                **core,
+                **parts_of(self.core),
                 "venue": self.venue,
                 "venues": self.venues,
                 "gateways": self.gateways,

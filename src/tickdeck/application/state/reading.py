@@ -6,7 +6,7 @@ import base64
 import random
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -43,9 +43,8 @@ class Reader:
     ) -> None:
         self._objects: list[Any] = state["objects"]
         self._contents: dict[str, Any] = state["contents"]
-        self._shapes = [
-            (scope.class_named(module, name) if name else None, names) for module, name, *names in state["shapes"]
-        ]
+        self._shapes = [((module, name), names) for module, name, *names in state["shapes"]]
+        self._classes: dict[tuple[str, str], type] = {}
         self._enums: dict[tuple[str, str, str], Any] = {}
         self._named = named
         self._scope = scope
@@ -64,10 +63,15 @@ class Reader:
             "method": lambda node: getattr(self.read(node[1]), node[2]),
         }
 
-    def fill(self) -> None:
-        """Put everything in its place."""
+    def fill(self, roots: Collection[str] | None = None) -> None:
+        """Put everything in its place. ``roots``: only what belongs to these; what they refer to elsewhere must be
+        there, and stays as it is."""
+        if roots is None:
+            for cls, _ in self._shapes:
+                self._class(cls)
         for name, content in self._contents.items():
-            self._to_fill.append((self._object_named(name), content))
+            if roots is None or name.partition(".")[0].partition("[")[0] in roots:
+                self._to_fill.append((self._object_named(name), content))
         while self._to_fill:
             self._fill(*self._to_fill.popleft())
 
@@ -167,10 +171,17 @@ class Reader:
         return timedelta(node[1], node[2], node[3])
 
     def _class_and_names(self, node: Any) -> tuple[Any, list[str]]:
-        cls, names = self._shapes[node[1]]
+        key, names = self._shapes[node[1]]
+        cls = self._class(key)
         if cls is None:
             raise StateError("a new object has no class")
         return cls, names
+
+    def _class(self, key: tuple[str, str]) -> type | None:
+        """The class with this module and name; ``None`` for that of a named object."""
+        if key[1] and key not in self._classes:
+            self._classes[key] = self._scope.class_named(*key)
+        return self._classes.get(key)
 
     def _fill(self, value: Any, node: Any) -> None:
         kind = node[0]
