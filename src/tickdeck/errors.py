@@ -107,6 +107,11 @@ class ConfigError(TickdeckError):
         error.mistakes = tuple(mistakes)
         return error
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each mistake as one line: ``mistakes``, or the message if there is only one."""
+        return self.mistakes or (str(self),)
+
 
 class ConditionError(ConfigError):
     """The text of a condition cannot be read. ``column`` (from 1) is where the mistake is; the message names it, and

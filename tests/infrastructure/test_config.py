@@ -222,3 +222,50 @@ def test_an_account_that_is_not_described_is_told_with_the_name_of_its_strategy(
 def test_a_seed_that_no_event_can_hold_is_refused(seed: int) -> None:
     with pytest.raises(ConfigError, match="give a whole number that fits into 64 bits"):
         RunConfig(seed=seed)
+
+
+def test_all_mistakes_of_one_trigger_and_of_one_copy_are_told(tmp_path: Path) -> None:
+    text = """
+[[triggers]]
+name = "a b"
+when = "prce > 1"
+then = "selll"
+every = "5"
+expires = "never"
+[[triggers]]
+name = "c"
+when = "price > 1"
+then = "halt"
+every = "1s"
+expires = "x"
+[[copy]]
+leader = "strat:ema"
+follower = "bob"
+size = { multiple = -1, stop_distance = "x" }
+max_slippage = "200%"
+exits = "all"
+attempts = 0
+timeout = "1"
+stop_loss = "x"
+trailing = "-3%"
+"""
+    beginnings = [mistake[:28] for mistake in mistakes(tmp_path, text)]
+
+    assert beginnings == [
+        "triggers[0].name is 'a b'; u",
+        "triggers[0]: when: condition",
+        "triggers[0]: then: there is ",
+        "triggers[0]: every: '5' is n",
+        "triggers[0]: expires: 'never",
+        "triggers[1].every is the lea",
+        "triggers[1]: expires: 'x' is",
+        "copy[0].leader is 'strat:ema",
+        "copy[0].exits is 'all'; give",
+        "copy[0].attempts is 0; give ",
+        "copy[0].stop_loss is 'x'; gi",
+        "copy[0].trailing is '-3%'; g",
+        "copy[0]: timeout: '1' is not",
+        "copy[0]: size.stop_distance ",
+        "copy[0].size needs one of fi",
+        "copy[0].max_slippage is 2.00",
+    ]

@@ -201,3 +201,48 @@ def test_unknown_names_are_reported_together_with_the_other_mistakes(tickdeck):
         for mistake in ("exchange is 'binanse'; give one of paper", "strategy 'market-makr' is not known", *more):
             assert result.stderr.count(mistake) == 1, result.stderr
         assert len(result.stderr.splitlines()) == 2 + len(more)
+
+
+def test_a_name_that_the_run_does_not_have_hides_no_other(looked, trades):
+    file = settings(
+        f"""
+[[strategies]]
+spec = "rules"
+name = "dip"
+enter = "price(ZZZ) > 1"
+quantity = "1"
+account = "alice"
+[[triggers]]
+name = "ok"
+when = "price(FOO) > 1 and pnl(x) > 3"
+then = "pause y"
+account = "q"
+[[copy]]
+leader = "strategy:nobody"
+follower = "bob"
+[[copy]]
+leader = "event:market.trad"
+follower = "bob"
+name = "dip"
+[[tapes]]
+path = "{trades.name}"
+[accounts.alice]
+exchange = "paper"
+[accounts.bob]
+exchange = "paper"
+"""
+    )
+
+    code, findings = looked("--config", file)
+
+    assert (code, not_ok(findings)) == (1, ["run"])
+    assert findings["run"]["detail"].split("\n") == [
+        "strategy dip: 'ZZZ' is not a symbol of this run; its symbols are BTCUSDT",
+        "trigger ok: when: price(FOO): 'FOO' is not a symbol of this run; its symbols are BTCUSDT",
+        "trigger ok: when: pnl(x): this run has no strategy 'x'; it has: dip",
+        "trigger ok: then: this run has no strategy 'y'; it has: dip",
+        "trigger ok: account: this run has no account 'q'; it has: alice, bob",
+        "copy copy-bob: the run has no strategy 'nobody'; it has: dip",
+        "copy dip: there is no event of type 'market.trad'; did you mean 'market.trade'?",
+        "copy dip: a strategy has the same name; give the copy another",
+    ]

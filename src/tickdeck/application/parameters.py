@@ -113,7 +113,7 @@ class Parametrised:
             else:
                 self.check_parameters()
         except ConfigError as error:
-            found = error.mistakes or (str(error),)
+            found = error.lines
             mistakes += [f"{self.kind} {type(self).__name__}: {mistake}" for mistake in found]
         if mistakes:
             for name, value in before.items():
@@ -136,7 +136,7 @@ def named(error: ConfigError, cls: type[Parametrised], name: str) -> ConfigError
             f"{cls.kind} {name}{mistake.removeprefix(head)}"
             if mistake.startswith((f"{head}:", f"{head} "))
             else mistake
-            for mistake in error.mistakes or (str(error),)
+            for mistake in error.lines
         ]
     )
 

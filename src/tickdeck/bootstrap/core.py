@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 from tickdeck.application.engines import (
+    OPERATOR,
     BracketEngine,
     CandlePlan,
     ConditionValues,
@@ -33,7 +35,7 @@ from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name
-from tickdeck.domain.events import DomainEvent, OrderEvent
+from tickdeck.domain.events import DomainEvent, OrderEvent, event_class, event_types
 from tickdeck.domain.market import Instrument, parse_timeframe
 from tickdeck.domain.values import Price
 from tickdeck.errors import ConfigError
@@ -48,22 +50,8 @@ from tickdeck.infrastructure.strategies import strategy_name
 __all__ = ["Core"]
 
 
-def _conditions_of(strategies: Sequence[tuple[str, Strategy]], symbols: Sequence[str]) -> list[Condition]:
-    """The conditions of a run. Raises ``ConfigError`` if one names a symbol or a strategy that the run does not
-    have."""
-    conditions: list[Condition] = []
-    ids = [strategy_id for strategy_id, _ in strategies]
-    mistakes: list[str] = []
-    for strategy_id, strategy in strategies:
-        if isinstance(strategy, Rules):
-            try:
-                strategy.check_names(symbols, ids)
-            except ConfigError as error:
-                mistakes += [f"strategy {strategy_id}: {mistake}" for mistake in error.mistakes]
-            conditions += strategy.conditions.values()
-    if mistakes:
-        raise ConfigError.of(mistakes)
-    return conditions
+def _conditions_of(strategies: Sequence[tuple[str, Strategy]]) -> list[Condition]:
+    return [one for _, strategy in strategies if isinstance(strategy, Rules) for one in strategy.conditions.values()]
 
 
 def stop_orders_of(config: RunConfig) -> StopOrders:
@@ -85,7 +73,7 @@ class Core:
         self.users: list[type[Parametrised]] = [type(strategy) for _, strategy in strategies]
         """The classes of the strategies, and of the user's signals."""
         self.users += [type(make()) for make in own_signals.values()]
-        conditions = [*_conditions_of(strategies, manifest.symbols), *triggers]
+        conditions = [*_conditions_of(strategies), *triggers]
         names = [
             with_timeframe(name, timeframes_of(strategy), own_signals)
             for _, strategy in strategies
@@ -162,8 +150,6 @@ class Core:
                 execution=mine.execution,
                 portfolio=mine.portfolio,
             )
-        self.copies = [self._copier(copy, config, manifest, instrument) for copy in config.copy]
-        """One for each ``[[copy]]``."""
         self.triggers = TriggerEngine(
             kernel,
             ConditionValues(kernel, self.market_data, self.signals, self.figures_of, self.profits),
@@ -175,7 +161,9 @@ class Core:
             wishes=[wish.as_wish() for wish in config.triggers],
         )
         if strategies or not config.strategies:  # who only reads the tape has none, and they were checked at the start
-            self.triggers.check_wishes()
+            self._check(config, manifest)
+        self.copies = [self._copier(copy, config, manifest, instrument) for copy in config.copy]
+        """One for each ``[[copy]]``."""
         engines = (
             monitor,
             *self.accounts,
@@ -202,19 +190,48 @@ class Core:
         """Those of one account; with an empty id, those of all."""
         return self.account(account_id).portfolio if account_id else self.figures
 
+    def _check(self, config: RunConfig, manifest: Manifest) -> None:
+        """Raise ``ConfigError`` for all symbols, strategies, accounts and values that strategies without code, triggers
+        and copies name, and that this run does not have."""
+        mistakes: list[str] = []
+        ids = list(self.strategies.strategies)
+        for strategy_id, strategy in self.strategies.strategies.items():
+            if isinstance(strategy, Rules):
+                try:
+                    strategy.check_names(manifest.symbols, ids)
+                except ConfigError as error:
+                    mistakes += [f"strategy {strategy_id}: {mistake}" for mistake in error.lines]
+        try:
+            self.triggers.check_wishes()
+        except ConfigError as error:
+            mistakes += error.lines
+        for copy in config.copy:
+            mistakes += [f"copy {copy.copy_name}: {mistake}" for mistake in self._why_no_copy(copy)]
+        if mistakes:
+            raise ConfigError.of(mistakes)
+
+    def _why_no_copy(self, copy: CopyConfig) -> list[str]:
+        """Why the run cannot copy as a ``[[copy]]`` says."""
+        names = [account.account_id for account in self.accounts]
+        ids = self.strategies.strategies
+        kind, _, who = copy.leader.partition(":")
+        found = [
+            f"the run does not trade with account {name}"
+            for name in ((copy.follower, who) if kind == "account" else (copy.follower,))
+            if name not in names
+        ]
+        if kind == "strategy" and who != OPERATOR and who not in ids:
+            found.append(f"the run has no strategy {who!r}; it has: {', '.join(ids) or 'none'}")
+        if kind == "event" and event_class(who) is None:
+            near = get_close_matches(who, event_types(), 1)
+            found.append(f"there is no event of type {who!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        if copy.copy_name in ids:
+            found.append("a strategy has the same name; give the copy another")
+        return found
+
     def _copier(
         self, copy: CopyConfig, config: RunConfig, manifest: Manifest, instrument: Callable[[str], Instrument]
     ) -> CopyEngine:
-        names = [account.account_id for account in self.accounts]
-        kind, _, who = copy.leader.partition(":")
-        for name in (copy.follower, who) if kind == "account" else (copy.follower,):
-            if name not in names:
-                raise ConfigError(f"copy {copy.copy_name}: the run does not trade with account {name}")
-        if kind == "strategy" and self.strategies.strategies and who not in self.strategies.strategies:
-            there_is = ", ".join(self.strategies.strategies)
-            raise ConfigError(f"copy {copy.copy_name}: the run has no strategy {who!r}; it has: {there_is}")
-        if copy.copy_name in self.strategies.strategies:
-            raise ConfigError(f"copy {copy.copy_name}: a strategy has the same name; give the copy another")
         return CopyEngine(
             self.kernel,
             copy.settings(),

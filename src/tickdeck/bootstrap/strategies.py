@@ -69,7 +69,7 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
         try:
             strategy = new_strategy(wanted.spec, wanted.parameters, wanted.name)
         except ConfigError as error:
-            mistakes += error.mistakes or (str(error),)
+            mistakes += error.lines
             continue
         cls = type(strategy)
         loaded.append((strategy_id, strategy))

@@ -293,7 +293,7 @@ def load_config(path: Path) -> RunConfig:
             data["instruments"] = msgspec.to_builtins(read_exchange_info(folder / file))
         config = config_from_dict(data)
     except ConfigError as error:
-        raise ConfigError.of([f"{path}: {mistake}" for mistake in error.mistakes or (str(error),)]) from None
+        raise ConfigError.of([f"{path}: {mistake}" for mistake in error.lines]) from None
     return rooted(config, folder)
 
 

@@ -50,59 +50,90 @@ class CopyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         kind, _, who = self.leader.partition(":")
+        mistakes = []
         if kind not in _KINDS or not who:
-            raise ConfigError(
+            mistakes.append(
                 f"leader is {self.leader!r}; give 'strategy:ID', 'account:NAME' or 'event:TYPE', as in "
                 "'strategy:ema-cross'"
             )
-        if self.exits not in ("copied", "own"):
-            raise ConfigError(f"exits is {self.exits!r}; give 'copied' or 'own'")
-        if self.attempts < 1:
-            raise ConfigError(f"attempts is {self.attempts}; give a whole number of at least 1")
         if kind == "account" and who == self.follower:
-            raise ConfigError(f"account {who} cannot follow itself; name another leader or follower")
-        self.settings()  # refuses the rest
+            mistakes.append(f"account {who} cannot follow itself; name another leader or follower")
+        if self.exits not in ("copied", "own"):
+            mistakes.append(f"exits is {self.exits!r}; give 'copied' or 'own'")
+        if self.attempts < 1:
+            mistakes.append(f"attempts is {self.attempts}; give a whole number of at least 1")
+        try:
+            self.settings()
+        except ConfigError as error:
+            mistakes += error.lines
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
     @property
     def copy_name(self) -> str:
         return self.name or f"copy-{self.follower}"
 
     def settings(self) -> CopySettings:
-        """For the engine. Raises ``ConfigError`` for a wrong value."""
-        stops = {name: getattr(self, name) for name in ("stop_loss", "take_profit", "trailing")}
+        """For the engine. Raises ``ConfigError`` for all wrong values."""
+        mistakes: list[str] = []
+        stops = {name: text for name in ("stop_loss", "take_profit", "trailing") if (text := getattr(self, name))}
+        for name, text in stops.items():
+            try:
+                terms_from_text({name: text})
+            except ValueError as error:
+                mistakes.append(str(error))
+        timeout = 0
         try:
-            protection = terms_from_text(stops) if any(stops.values()) else None
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+            timeout = duration_ns(self.timeout)
+        except ConfigError as error:
+            mistakes.append(f"timeout: {error}")
+        rule = CopyRule()
+        try:
+            rule = self._rule()
+        except ConfigError as error:
+            mistakes += error.lines
+        if mistakes:
+            raise ConfigError.of(mistakes)
         return CopySettings(
             name=self.copy_name,
-            rule=self._rule(),
+            rule=rule,
             copies_exits=self.exits == "copied",
-            protection=protection,
-            timeout=duration_ns(self.timeout),
+            protection=terms_from_text(stops) if stops else None,
+            timeout=timeout,
             attempts=self.attempts,
         )
 
     def _rule(self) -> CopyRule:
+        mistakes: list[str] = []
         size = dict(self.size) or {"multiple": Decimal(1)}
-        distance = _number("stop_distance", size.pop("stop_distance", Decimal(0)))
-        kinds = [kind for kind in size if kind in list(CopySizing)]
-        if len(size) != 1 or not kinds or (distance and kinds != ["risk"]):
-            raise ConfigError(
+        numbers: dict[str, Decimal] = {}
+        for name, value in size.items():
+            try:
+                numbers[name] = _number(name, value)
+            except ConfigError as error:
+                mistakes.append(str(error))
+        kinds = [kind for kind in CopySizing if kind in size]
+        unknown = size.keys() - {*kinds, "stop_distance"}
+        if len(kinds) != 1 or unknown or ("stop_distance" in size and kinds != ["risk"]):
+            mistakes.append(
                 "size needs one of fixed, multiple, share and risk, as in size = { multiple = 0.5 }; "
                 "stop_distance goes with risk"
             )
+        sizing = kinds[0] if not mistakes else CopySizing.MULTIPLE
         try:
-            return CopyRule(
-                sizing=CopySizing(kinds[0]),
-                amount=_number(kinds[0], size[kinds[0]]),
+            rule = CopyRule(
+                sizing=sizing,
+                amount=Decimal(1) if mistakes else numbers[sizing],
                 max_slippage=self.max_slippage,
                 min_notional=self.min_notional,
                 symbols=self.symbols,
-                stop_distance=distance,
+                stop_distance=numbers.get("stop_distance", Decimal(0)) if not mistakes else Decimal(0),
             )
         except ConfigError as error:
-            raise ConfigError(str(error).removeprefix("CopyRule: ")) from None
+            mistakes += [line.removeprefix("CopyRule: ") for line in error.lines]
+        if mistakes:
+            raise ConfigError.of(mistakes)
+        return rule
 
 
 def _number(name: str, value: object) -> Decimal:
@@ -118,22 +149,26 @@ def _number(name: str, value: object) -> Decimal:
 
 
 def check_copies(copies: Sequence[CopyConfig], accounts: Mapping[str, AccountConfig]) -> None:
-    """Raise ``ConfigError`` for a follower that is no account, for two copies of one name, and for accounts that follow
-    each other in a circle."""
+    """Raise ``ConfigError`` for all followers that are no account, copies of one name, and accounts that follow each
+    other in a circle."""
     names: dict[str, None] = {}
+    mistakes: list[str] = []
     for copy in copies:
         if copy.follower not in accounts:
-            raise ConfigError(f"copy: follower is {copy.follower!r}; describe it under [accounts.{copy.follower}]")
+            mistakes.append(f"copy: follower is {copy.follower!r}; describe it under [accounts.{copy.follower}]")
         kind, _, who = copy.leader.partition(":")
         if kind == "account" and who not in accounts:
-            raise ConfigError(f"copy: leader is {copy.leader!r}; describe it under [accounts.{who}]")
+            mistakes.append(f"copy: leader is {copy.leader!r}; describe it under [accounts.{who}]")
         if copy.copy_name in names:
-            raise ConfigError(f"copy: two are called {copy.copy_name!r}; give one of them another name")
+            mistakes.append(f"copy: two are called {copy.copy_name!r}; give one of them another name")
         names[copy.copy_name] = None
     follows = [(copy.leader.removeprefix("account:"), copy.follower) for copy in copies if "account:" in copy.leader]
-    for first, _ in follows:
+    for first in dict.fromkeys(leader for leader, _ in follows):
         reached = {first: None}
         for _ in follows:
             reached |= {follower: None for leader, follower in follows if leader in reached}
         if any(leader in reached and follower == first for leader, follower in follows):
-            raise ConfigError(f"copy: account {first} follows itself, through others; end the circle")
+            mistakes.append(f"copy: account {first} follows itself, through others; end the circle")
+            break
+    if mistakes:
+        raise ConfigError.of(mistakes)

@@ -98,16 +98,17 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
     if required - good.keys():
         return
     needed = {name: good[name] for name in names if name in required}
-    alone = [] if _refusal(needed, struct, path) else [key for key in good if key not in required]
+    alone = [] if _refusals(needed, struct, path) else [key for key in good if key not in required]
     for key in alone:  # each value alone, if it can be, then all good values together
-        refusal = _refusal({**needed, key: good[key]}, struct, path)
-        if refusal and not _misses_what_is_there(refusal, data):
+        refusals = _refusals({**needed, key: good[key]}, struct, path)
+        if refusals and not all(_misses_what_is_there(refusal, data) for refusal in refusals):
             place = f"{path}.{key}" if path else key
-            yield refusal if key in refusal else f"{place} is {format_value(good[key])}: {refusal}"
+            for refusal in refusals:
+                yield refusal if key in refusal else f"{place} is {format_value(good[key])}: {refusal}"
             del good[key]
-    refusal = _refusal(good, struct, path)
-    if refusal and not _misses_what_is_there(refusal, data):
-        yield refusal
+    for refusal in _refusals(good, struct, path):
+        if not _misses_what_is_there(refusal, data):
+            yield refusal
 
 
 def _misses_what_is_there(refusal: str, data: Mapping[str, Any]) -> bool:
@@ -168,19 +169,25 @@ def _unknown(key: str, path: str, names: Iterable[str], belongs: Mapping[str, st
     return text + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}")
 
 
-def _refusal(values: dict[str, Any], struct: type[msgspec.Struct], path: str) -> str:
-    """The objection of the class to values that have the right types; empty if it accepts them."""
+def _refusals(values: dict[str, Any], struct: type[msgspec.Struct], path: str) -> list[str]:
+    """The objections of the class to values that have the right types; empty if it accepts them."""
     try:
         msgspec.convert(values, struct, strict=False)
-    except (msgspec.ValidationError, ConfigError) as error:
-        message = re.sub(r" - at `\$[^`]*`$", "", str(error))
-        message = re.sub(r"^(paper venue|risk limits|instrument [^:]*): ", "", message)
-        if not path or message.startswith(path):
-            return message
-        named = re.match(r"([a-z_]+)[ \[]", message)
-        is_key = named is not None and named[1] in struct.__struct_fields__
-        return f"{path}.{message}" if is_key else f"{path}: {message}"
-    return ""
+    except msgspec.ValidationError as error:
+        return [_named(re.sub(r" - at `\$[^`]*`$", "", str(error)), struct, path)]
+    except ConfigError as error:
+        return [_named(line, struct, path) for line in error.lines]
+    return []
+
+
+def _named(message: str, struct: type[msgspec.Struct], path: str) -> str:
+    """An objection with the place of the table in the file."""
+    message = re.sub(r"^(paper venue|risk limits|instrument [^:]*): ", "", message)
+    if not path or message.startswith(path):
+        return message
+    named = re.match(r"([a-z_]+)[ \[]", message)
+    is_key = named is not None and named[1] in struct.__struct_fields__
+    return f"{path}.{message}" if is_key else f"{path}: {message}"
 
 
 def _at(value: Any, path: str) -> Any:

@@ -29,11 +29,17 @@ class TriggerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     account: str = ""
 
     def __post_init__(self) -> None:
+        mistakes = []
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
-            raise ConfigError(
+            mistakes.append(
                 f"name is {format_value(self.name)}; use letters, digits, '-' and '_', beginning with a letter"
             )
-        self.as_wish().settings(0)
+        try:
+            self.as_wish().settings(0)
+        except ConfigError as error:
+            mistakes += error.lines
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
     def as_wish(self) -> TriggerWish:
         """The same for the engine."""

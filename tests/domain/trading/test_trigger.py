@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tickdeck.domain.events import TriggerEvaluated, TriggerEvent, TriggerFired
 from tickdeck.domain.trading import TRIGGER_TRANSITIONS, Trigger, TriggerSettings, TriggerStatus, parse_action
-from tickdeck.errors import ConditionError, ConfigError, InvalidTransition
+from tickdeck.errors import ConfigError, InvalidTransition
 
 LEVEL = TriggerSettings(when="price > 100", then="halt")
 EACH = TriggerSettings(when="price > 100", then="notify", once=False, every=10)
@@ -78,9 +78,8 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], to
 
 
 def test_a_mistake_in_the_condition_has_its_column() -> None:
-    with pytest.raises(ConditionError) as caught:
+    with pytest.raises(ConfigError, match="when: condition 'price >', column 8: "):
         TriggerSettings(when="price >", then="halt")
-    assert caught.value.column == 8
 
 
 # -- actions ------------------------------------------------------------------------------------------------------

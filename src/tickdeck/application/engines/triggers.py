@@ -60,15 +60,24 @@ class TriggerWish(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
 
     def settings(self, now: int) -> TriggerSettings:
-        """What it means at ``now`` (ns UTC). Raises ``ConfigError``."""
-        return TriggerSettings(
-            when=self.when,
-            then=self.then,
-            once=self.once,
-            every=duration_ns(self.every, zero=True) if self.every else 0,
-            expires=moment_ns(self.expires, now) if self.expires else 0,
-            account=self.account,
-        )
+        """What it means at ``now`` (ns UTC). Raises ``ConfigError`` for all mistakes."""
+        times = {"every": 0, "expires": 0}
+        mistakes: list[str] = []
+        try:
+            times["every"] = duration_ns(self.every, zero=True) if self.every else 0
+        except ConfigError as error:
+            mistakes.append(f"every: {error}")
+        try:
+            times["expires"] = moment_ns(self.expires, now) if self.expires else 0
+        except ConfigError as error:
+            mistakes.append(f"expires: {error}")
+        try:
+            settings = TriggerSettings(when=self.when, then=self.then, once=self.once, account=self.account, **times)
+        except ConfigError as error:
+            raise ConfigError.of([*error.lines, *mistakes]) from None
+        if mistakes:
+            raise ConfigError.of(mistakes)
+        return settings
 
 
 class TriggerEngine:
@@ -153,7 +162,7 @@ class TriggerEngine:
             try:
                 self._check(wish.settings(0))
             except ConfigError as error:
-                mistakes.append(f"trigger {wish.name}: {error}")
+                mistakes += [f"trigger {wish.name}: {mistake}" for mistake in error.lines]
         if mistakes:
             raise ConfigError.of(mistakes)
 
@@ -266,54 +275,52 @@ class TriggerEngine:
         return settings
 
     def _check(self, settings: TriggerSettings) -> None:
-        """Raise ``ConfigError`` for what this run does not have."""
+        """Raise ``ConfigError`` for all that this run does not have."""
         condition, action = parse_condition(settings.when), parse_action(settings.then)
+        mistakes: list[str] = []
         if not condition.references:
-            raise ConfigError(f"when: {condition}: nothing in it ever changes; name a value such as price")
+            mistakes.append(f"when: {condition}: nothing in it ever changes; name a value such as price")
         for reference in condition.references:
-            self._check_strategy(reference)
-            symbol = reference.symbol
-            if symbol and symbol not in self._symbols:
-                raise ConfigError(f"when: {reference}: {not_a_symbol(symbol, self._symbols)}")
-            if not symbol and len(self._symbols) > 1 and source_of(reference) not in (Source.ACCOUNT, Source.TIME):
-                raise ConfigError(
-                    f"when: {reference}: this run has several symbols; name one, as in price({self._symbols[0]})"
-                )
-            try:
-                self._signals.check(filter(None, (signal_name(reference),)))
-            except ConfigError:
-                raise ConfigError(
-                    f"when: this run does not compute {reference}; name it in the configuration before it starts"
-                ) from None
+            mistakes += [f"when: {mistake}" for mistake in self._why_unknown(reference)]
         try:
             self._candles.check(timeframes_in((condition,)))
         except ConfigError as error:
-            raise ConfigError(f"when: {error}") from None
+            mistakes.append(f"when: {error}")
         if action.symbol and action.symbol not in self._symbols:
-            raise ConfigError(f"then: {not_a_symbol(action.symbol, self._symbols)}")
+            mistakes.append(f"then: {not_a_symbol(action.symbol, self._symbols)}")
+        if action.strategy_id:
+            mistakes += [f"then: {mistake}" for mistake in self._why_no_strategy(action.strategy_id)]
         if settings.account and settings.account not in self._accounts:
             there_is = ", ".join(self._accounts) or "one without a name"
-            raise ConfigError(f"account: this run has no account {settings.account!r}; it has: {there_is}")
+            mistakes.append(f"account: this run has no account {settings.account!r}; it has: {there_is}")
         if action.command == "submit" and self._accounts and not settings.account:
-            raise ConfigError(f"then: the run has several accounts; give account, one of {', '.join(self._accounts)}")
-        if action.strategy_id:
-            self._need_strategy("then", action.strategy_id)
+            mistakes.append(f"then: the run has several accounts; give account, one of {', '.join(self._accounts)}")
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
-    def _check_strategy(self, reference: Reference) -> None:
-        """Raise ``ConfigError`` if ``reference`` asks for the profit of a strategy that is not known."""
+    def _why_unknown(self, reference: Reference) -> list[str]:
+        """Why this run does not have the value of ``reference``."""
+        found: list[str] = []
         if FUNCTIONS[reference.function].of == "strategy":
-            self._need_strategy(f"when: {reference}", reference.of)
-            if not self._values.knows_profits:
-                raise ConfigError(
-                    f"when: this run does not follow {reference}; name it in the configuration before it starts"
-                )
+            found += [f"{reference}: {mistake}" for mistake in self._why_no_strategy(reference.of)]
+            if not found and not self._values.knows_profits:
+                found.append(f"this run does not follow {reference}; name it in the configuration before it starts")
+        symbol = reference.symbol
+        if symbol and symbol not in self._symbols:
+            found.append(f"{reference}: {not_a_symbol(symbol, self._symbols)}")
+        if not symbol and len(self._symbols) > 1 and source_of(reference) not in (Source.ACCOUNT, Source.TIME):
+            found.append(f"{reference}: this run has several symbols; name one, as in price({self._symbols[0]})")
+        try:
+            self._signals.check(filter(None, (signal_name(reference),)))
+        except ConfigError:
+            found.append(f"this run does not compute {reference}; name it in the configuration before it starts")
+        return found
 
-    def _need_strategy(self, where: str, strategy_id: str) -> None:
+    def _why_no_strategy(self, strategy_id: str) -> list[str]:
         known = tuple(self._strategies())
-        if strategy_id not in known:
-            raise ConfigError(
-                f"{where}: this run has no strategy {strategy_id!r}; it has: {', '.join(known) or 'none'}"
-            )
+        if strategy_id in known:
+            return []
+        return [f"this run has no strategy {strategy_id!r}; it has: {', '.join(known) or 'none'}"]
 
     def _warn(self, message: str) -> None:
         self._kernel.publish(SystemWarning(component=self.component, message=message))

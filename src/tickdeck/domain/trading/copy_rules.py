@@ -57,15 +57,19 @@ class CopyRule(ValueObject, frozen=True, kw_only=True):
             force_setattr(self, "sizing", CopySizing(self.sizing))
         except ValueError:
             raise ConfigError(f"CopyRule: sizing is {self.sizing!r}; give one of {', '.join(CopySizing)}") from None
+        mistakes = []
         for name in ("amount", "max_slippage", "min_notional", "stop_distance"):
             value: object = getattr(self, name)
             if not isinstance(value, Decimal) or not value.is_finite():
-                raise ConfigError(f"CopyRule: {name} is {value!r}; give a Decimal, such as Decimal('0.5')")
-        if not self.amount > 0:
-            raise ConfigError(f"CopyRule: the amount is {self.amount}; give one above 0")
-        for name in ("max_slippage", "stop_distance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"CopyRule: {name} is {getattr(self, name)}; give a fraction, such as 0.005")
+                mistakes.append(f"CopyRule: {name} is {value!r}; give a Decimal, such as Decimal('0.5')")
+            elif name == "amount" and value <= 0:
+                mistakes.append(f"CopyRule: the amount is {value}; give one above 0")
+            elif name in ("max_slippage", "stop_distance") and not 0 <= value < 1:
+                mistakes.append(f"CopyRule: {name} is {value}; give a fraction, such as 0.005")
+            elif name == "min_notional" and value < 0:
+                mistakes.append(f"CopyRule: min_notional is {value}; give an amount in quote, or 0")
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
 
 class LeaderTrade(ValueObject, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading.trigger_action import parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
-from tickdeck.errors import ConditionError, ConfigError, InvalidTransition
+from tickdeck.errors import ConfigError, InvalidTransition
 
 __all__ = ["Trigger", "TriggerSettings"]
 
@@ -39,16 +39,16 @@ class TriggerSettings(ValueObject, frozen=True, kw_only=True):
     account: str = ""
 
     def __post_init__(self) -> None:
-        try:
-            parse_condition(self.when)
-        except ConditionError as error:
-            raise ConditionError(f"when: {error}", column=error.column) from None
-        try:
-            parse_action(self.then)
-        except ConfigError as error:
-            raise ConfigError(f"then: {error}") from None
+        mistakes = []
+        for name, parse in (("when", parse_condition), ("then", parse_action)):
+            try:
+                parse(getattr(self, name))
+            except ConfigError as error:
+                mistakes.append(f"{name}: {error}")
         if self.every and self.once:
-            raise ConfigError("every is the least time between two firings; with once there is only one; omit it")
+            mistakes.append("every is the least time between two firings; with once there is only one; omit it")
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
 
 class Trigger(AggregateRoot):

@@ -97,7 +97,7 @@ def _load(path: Path, exchange: str | None, strategy: tuple[str, ...]) -> RunCon
     try:
         settings = load_config(path)
     except ConfigError as error:
-        mistakes += error.mistakes or (str(error),)
+        mistakes += error.lines
     try:
         data = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError):
