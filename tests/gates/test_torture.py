@@ -260,6 +260,8 @@ def test_a_note_of_a_proof_needs_a_kill_or_an_edit_that_explains_it() -> None:
     notes = [LOST, EDITED, "the events up to seq 9 were not executed again: gone"]
     assert explained.unexplained(notes) == notes
 
-    explained.killed_at.add(1_234)
+    explained.killed_at.add(1_200)
+    assert explained.unexplained(notes) == notes
+    explained.taken_up[1_235] = 1_200
     explained.edits, explained.edited_since = 1, True
     assert explained.unexplained(notes) == notes[-1:]

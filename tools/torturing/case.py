@@ -28,6 +28,7 @@ __all__ = ["Stretch", "Torture", "Wanted"]
 
 NAME = "victim"
 _BUNDLED = 50_000  # events of a run whose bundle is proven, too
+_REFUSED = 2  # the exit code of a run that is not begun
 _UNEXPECTED = "--debug"  # what an error ends with that Tickdeck did not foresee
 _SETTLE = 150.0  # seconds until nothing is open or in doubt any more
 _CANCEL_AGAIN = 5.0  # seconds
@@ -137,7 +138,7 @@ class Torture:
             else:
                 said = run.said()
                 exits[said] += 1
-                if _UNEXPECTED in said:
+                if _UNEXPECTED in said or status == _REFUSED:
                     found.append(f"the run ended by itself with {status}: {said}")
             if self._run.exists():
                 ledger = self._read(killed=status == -9)
@@ -181,6 +182,7 @@ class Torture:
         ledger = Ledger(self._run)
         if killed:
             self._explained.killed_at.add(ledger.seq)
+        self._explained.taken_up = ledger.taken_up
         if ledger.starts > self._starts:
             self._explained.edited_since = False
         self._starts = ledger.starts

@@ -80,6 +80,8 @@ class Ledger:
         """The ids of the commands that arrived."""
         self.starts = 0
         """How often a process began to work."""
+        self.taken_up: dict[int, int] = {}
+        """The ``seq`` of each ``run.resumed``, with that of the event before it on the tape."""
         self.follow()
 
     def follow(self) -> None:
@@ -88,6 +90,8 @@ class Ledger:
             return
         with open_reader(path) as tape:
             for event in tape.read(TapeQuery(first_seq=self.seq + 1)):
+                if isinstance(event, RunResumed):
+                    self.taken_up[event.seq] = self.seq
                 self.seq = event.seq
                 if isinstance(event, CommandReceived):
                     self.commands.add(event.event_id)

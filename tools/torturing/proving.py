@@ -30,6 +30,8 @@ class Explained:
     def __init__(self) -> None:
         self.killed_at: set[int] = set()
         """The last ``seq`` on the tape after each kill."""
+        self.taken_up: dict[int, int] = {}
+        """The ``seq`` of each ``run.resumed``, with the last one on the tape before it."""
         self.edits = 0
         self.edited_since = False
 
@@ -38,7 +40,8 @@ class Explained:
 
     def _explains(self, note: str) -> bool:
         if lost := _LOST.fullmatch(note):
-            return int(lost["last"].replace(",", "")) in self.killed_at
+            resumed = int(lost["last"].replace(",", "")) + 1
+            return self.taken_up.get(resumed) in self.killed_at
         if _EDITED.fullmatch(note):
             return self.edited_since
         if _BUNDLED.fullmatch(note):

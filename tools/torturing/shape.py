@@ -17,13 +17,13 @@ CASH = {"bob": "100000", "carol": "3000"}
 leader's account buys, and her stops and targets sell it; her money does not last."""
 _AT_EXCHANGE = {LEADER: "demo"}  # the names of accounts there, where they are others
 
+_OF_LEADER = f'account = "{LEADER}"\n'  # of a run with several accounts
 _HEAD = """\
 exchange = "binance"
 exchange_url = "{url}"
 live = true
 symbols = ["BTCUSDT", "ETHUSDT"]
 tape_format = "{form}"
-account = "main"
 state_every = {state_every}
 
 [risk]
@@ -61,14 +61,14 @@ trailing = "0.05%"
 
 [[triggers]]
 name = "wild"
-account = "main"
+{account}
 when = "price(BTCUSDT) crosses_above ema(BTCUSDT, 3, 1s)"
 then = "notify"
 once = false
 
 [[triggers]]
 name = "order"
-account = "main"
+{account}
 when = "price(ETHUSDT) crosses_below ema(ETHUSDT, 3, 1s)"
 then = "buy ETHUSDT 0.01"
 once = false
@@ -146,10 +146,12 @@ class Shape(NamedTuple):
     def config(self, url: str, form: str, source: Path, pause: int) -> str:
         """The configuration of the run."""
         accounts = self.accounts.items()
-        text = _HEAD.format(url=url, form=form, state_every=self.state_every)
+        text = (_OF_LEADER if self.copies is not None else "") + _HEAD.format(
+            url=url, form=form, state_every=self.state_every
+        )
         text += "".join(_ACCOUNT.format(name=name, key=there.upper()) for name, there in accounts)
         text += _STRATEGY.format(path=source, strategy=self.strategy, pause=pause, exits=self.exits)
-        text += _RULES if self.rules else ""
+        text += _RULES.format(account=_OF_LEADER if self.copies is not None else "") if self.rules else ""
         if self.copies is not None:
             text += _COPIES.format(strategy=self.strategy, bob=self.copies[0], carol=self.copies[1])
         return text

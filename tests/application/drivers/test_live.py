@@ -184,6 +184,22 @@ def test_a_stopped_run_has_no_end_event_and_an_ended_one_does() -> None:
     assert ended.driver.completed
 
 
+def test_a_run_that_is_stopped_while_timers_are_due_does_not_take_the_frame_behind_them() -> None:
+    rig = Rig(duration=None)
+    rig.kernel.subscribe(TimerFired, lambda e: rig.driver.request_stop())
+
+    async def work() -> None:
+        await asyncio.sleep(0.1)
+        rig.kernel.set_timer(START + 98 * MS, "first")
+        rig.kernel.set_timer(START + 99 * MS, "second")
+        rig.put("1")
+
+    rig.run(work)
+
+    assert rig.log == ["timer first"]
+    assert rig.recorded == []
+
+
 def test_the_error_with_which_the_feed_ended_ends_the_run() -> None:
     rig = Rig(duration=None)
 

@@ -159,6 +159,8 @@ class LiveDriver(Driver):
         frames do not lead to."""
         for number, frame in enumerate(past.frames, 1):
             self._run_due(frame.received)
+            if self.is_stopping:  # what was due is not complete
+                return
             for event in self._decode(frame):
                 self._on_market(event)
                 self._kernel.take(event, False)
@@ -166,8 +168,8 @@ class LiveDriver(Driver):
             if number % _TURN == 0:
                 await self._clock.sleep(0)
                 progress(self._kernel.clock.now())
-            if self._stopping:
-                return
+        if self.is_stopping:
+            return
         while (missing := past.next()) is not None:  # it was due after the last frame
             if missing.seq > self._kernel.seq + 1 or self._agenda.next_due > missing.ts_ingress:
                 raise RunError(
@@ -208,6 +210,8 @@ class LiveDriver(Driver):
             received, frame = reached, Frame(reached, frame.data)
         if received >= self._agenda.next_due:
             self._run_due(received)
+            if self._stopping:  # what was due is not complete, so the run ends before the frame
+                return
         began = self._clock.monotonic_ns()
         self._record(frame)
         for event in self._decode(frame):
