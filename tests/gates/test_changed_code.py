@@ -131,6 +131,9 @@ ACCOUNTS = {
     "dora": AccountConfig(exchange="paper"),
     "erin": AccountConfig(exchange="paper"),
 }
+OF_THE_RUN = RiskLimits(
+    max_daily_loss=Decimal(4), max_drawdown=Decimal("0.1"), max_orders_per_second=20, max_total_notional=Decimal(5_000)
+)
 TRADERS = ("alice", "bob", "carol", "alice", "bob", "carol", "carol")
 COMMANDS_TO_ACCOUNTS = {
     400: ("halt", {"account": "carol"}),
@@ -174,7 +177,9 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             CopyConfig(leader="strategy:Busy", follower="erin", size={"share": "2%"}, exits="own", trailing="0.1%"),
             CopyConfig(leader="account:dora", follower="bob", size={"fixed": 20}),
         )
-        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders, triggers=triggers, copy=copies)
+        wanted = msgspec.structs.replace(
+            wanted, accounts=ACCOUNTS, strategies=traders, triggers=triggers, copy=copies, limits=OF_THE_RUN
+        )
     run = start_run(wanted, tmp_path_factory.mktemp("data"))
 
     def command() -> bool:

@@ -59,9 +59,9 @@ class Venue:
 
 class Rig:
     """``copies`` are tables ``[[copy]]`` without their leader. Each follower has 10,000 USDT, unless ``cash`` says
-    otherwise."""
+    otherwise. ``limits`` are those of the whole run."""
 
-    def __init__(self, *copies: dict[str, Any], cash: str = "10000") -> None:
+    def __init__(self, *copies: dict[str, Any], cash: str = "10000", limits: dict[str, Any] | None = None) -> None:
         followers = [copy["follower"] for copy in copies]
         config = config_from_dict(
             {
@@ -69,6 +69,7 @@ class Rig:
                 "accounts": {name: {"exchange": "paper"} for name in ("idle", *followers)},
                 "copy": [{"leader": "event:test.tip", **copy} for copy in copies],
                 "risk": {"max_orders_per_second": "none", "price_band": "none"},
+                **({"limits": limits} if limits else {}),
             }
         )
         prepared = prepare(config)
@@ -107,7 +108,9 @@ class Rig:
                 found.append(order)
         return found
 
-    def fill(self, order: OrderSubmittedEvent, quantity: Decimal | None = None) -> None:
+    def fill(
+        self, order: OrderSubmittedEvent, quantity: Decimal | None = None, *, price: Decimal | None = None
+    ) -> None:
         self._trades += 1
         self.feed(
             VenueFillReported(
@@ -115,7 +118,7 @@ class Rig:
                 symbol=order.symbol,
                 account_id=order.account_id,
                 side=Side(order.side),
-                price=order.limit or D(100),
+                price=price or order.limit or D(100),
                 quantity=order.quantity if quantity is None else quantity,
                 venue_trade_id=str(self._trades),
                 source="scripted",

@@ -7,7 +7,7 @@ from typing import Any
 
 from folding import exposure_of, state_of
 
-from tickdeck.application.engines import CopyEngine, MarketDataEngine
+from tickdeck.application.engines import CopyEngine, MarketDataEngine, RiskEngine, RunRisk
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.bootstrap.core import Core
@@ -31,6 +31,7 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
         },
         "copies": [_copies(engine) for engine in core.copies],
         **{f"{part} of {account.account_id}": state for account in core.accounts for part, state in _account(account)},
+        "limits of the run": _limits(core.run_risk) if core.run_risk is not None else None,
         "paused": list(strategies.paused),
         "profits": {
             key: ([_attributes(trips) for trips in book.all()], [*book.trips], [*book._begun], book._cost)
@@ -76,17 +77,20 @@ def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
         "money": (portfolio.valuation.deposits, portfolio.valuation.fees, portfolio.equity(), portfolio.pnl()),
         "balances": portfolio._reported,
         "exposure": exposure_of(risk.exposure),
-        "limits": (
-            risk.rate and risk.rate.sent,
-            risk.typical and risk.typical.recent,
-            risk.losses.daily_loss and risk.losses.daily_loss.start_equity,
-            risk.losses.drawdown and risk.losses.drawdown.peak,
-            risk._flatten._waiting,
-        ),
+        "limits": (*_limits(risk), risk.typical and risk.typical.recent, risk._flatten._waiting),
         "protections": {protection_id: state_of(p) for protection_id, p in risk.protections.book.protections.items()},
         "watching": risk.protections._prices.is_watching,
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
     }.items()
+
+
+def _limits(risk: RiskEngine | RunRisk) -> tuple[Any, ...]:
+    return (
+        risk.rate and risk.rate.sent,
+        risk.losses.daily_loss and risk.losses.daily_loss.start_equity,
+        risk.losses.drawdown and risk.losses.drawdown.peak,
+        getattr(risk, "halted_because", None),
+    )
 
 
 def _markets(engine: MarketDataEngine) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tickdeck.application.engines import (
     MarketDataEngine,
     PortfolioEngine,
     Portfolios,
+    RunRisk,
     SignalEngine,
     StopOrders,
     StrategyEngine,
@@ -116,6 +117,18 @@ class Core:
         self.brackets = BracketEngine(kernel, self.accounts, symbols=manifest.symbols, nonce=manifest.nonce)
         self.figures = self.portfolio if len(self.accounts) == 1 else Portfolios([a.portfolio for a in self.accounts])
         """The figures of all accounts together."""
+        self.run_risk: RunRisk | None = None
+        """The limits of all accounts together, if there are any."""
+        if config.limits is not None:
+            self.run_risk = RunRisk(
+                kernel,
+                config.limits,
+                [account.risk for account in self.accounts],
+                Portfolios([account.portfolio for account in self.accounts]),
+                clock=kernel.clock.now,
+                price=self.market_data.price,
+                instrument=instrument,
+            )
         traders = {
             strategy_id: self.account(account_of(config, wanted))
             for (strategy_id, _), wanted in zip(strategies, config.strategies, strict=bool(strategies))
@@ -167,6 +180,7 @@ class Core:
         engines = (
             monitor,
             *self.accounts,
+            self.run_risk,
             self.brackets,
             heartbeat,
             self.profits,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tickdeck.domain.accounts import Rates
-from tickdeck.domain.risk import DEFAULT_LIMITS
+from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig, start_balances
 
@@ -28,7 +28,7 @@ def in_quote_currency(config: RunConfig, symbols: Iterable[str]) -> RunConfig:
         return config
     (quote,) = quotes
     begins = start_balances(map(config.instrument, symbols), PaperConfig().default_balance).get(quote)
-    if not begins or _has_rate(config, symbols, quote):
+    if not begins or _has_rate(config, config.risk, symbols, quote):
         return config
     share = begins / PaperConfig().default_balance
     amounts = {name: Decimal(f"{(getattr(DEFAULT_LIMITS, name) * share).normalize():f}") for name in _SCALED}
@@ -44,14 +44,14 @@ def limits_remarks(config: RunConfig, symbols: Iterable[str]) -> Iterator[str]:
             f"the limits are in {risk.currency}, because nothing else is quoted: {risk.max_order_notional:f} an order, "
             f"{risk.max_position_notional:f} a position, {risk.max_daily_loss:f} loss a day; change them under [risk]"
         )
-    if not risk.limits_an_amount:
-        return
-    for quote in _quotes(config, symbols):
-        if not _has_rate(config, symbols, quote):
+    for table, limits in (("[risk]", risk), ("[limits]", config.limits)):
+        for quote in _quotes(config, symbols) if limits is not None and limits.limits_an_amount else ():
+            if limits is None or _has_rate(config, limits, symbols, quote):
+                continue
+            option = f"--limits-currency {quote}, or " if table == "[risk]" else ""
             yield (
-                f"orders in {quote} will be refused: the limits are in {risk.currency}, and there is no rate between "
-                f"them; give --limits-currency {quote}, or [risk] currency or rates = {{ {quote} = ... }} in the "
-                "configuration file"
+                f"orders in {quote} will be refused: the limits are in {limits.currency}, and there is no rate between "
+                f"them; give {option}{table} currency or rates = {{ {quote} = ... }} in the configuration file"
             )
 
 
@@ -59,9 +59,8 @@ def _quotes(config: RunConfig, symbols: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(config.instrument(symbol).quote for symbol in symbols))
 
 
-def _has_rate(config: RunConfig, symbols: list[str], quote: str) -> bool:
-    """Whether there is a rate between ``quote`` and the currency of the limits, configured or from prices."""
-    limits = config.risk
+def _has_rate(config: RunConfig, limits: RiskLimits, symbols: list[str], quote: str) -> bool:
+    """Whether there is a rate between ``quote`` and the currency of ``limits``, configured or from prices."""
     if limits.rate(quote) is not None:
         return True
     rates = Rates(symbols, config.instrument)

@@ -141,6 +141,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``backtest``: publish the progress and the results of the run as events.
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
+    - ``limits``: those of all accounts of the run together; ``None`` if there are none.
     - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
     - ``accounts``: accounts at exchanges and on paper, by name. A run with paper orders trades with those on paper.
     - ``copy``: accounts that copy the trades of a leader.
@@ -177,6 +178,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heartbeat: str | None = None
     backtest: bool = False
     risk: RiskLimits = DEFAULT_LIMITS
+    limits: RiskLimits | None = None
     stated_limits: tuple[str, ...] | None = None
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
@@ -210,6 +212,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.account and self.account not in self.accounts:
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
         check_copies(self.copy, self.accounts)
+        if self.limits is not None and (one := self.limits.of_one_order):
+            raise ConfigError(f"limits.{one} is about a single order; give it under [risk] or for an account")
         for strategy in self.strategies:
             if strategy.account and strategy.account not in self.accounts:
                 raise ConfigError(
@@ -347,9 +351,10 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
         data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}, "stated_limits": stated}
     if isinstance(data.get("accounts"), dict):
         data = {**data, "accounts": {name: _with_limits(one, data) for name, one in data["accounts"].items()}}
-    if isinstance(data.get("watch"), dict):
-        watch = {name: None if value == "none" else value for name, value in data["watch"].items()}
-        data = {**data, "watch": watch}
+    for table in ("watch", "limits"):
+        if isinstance(data.get(table), dict):
+            given = {name: None if value == "none" else value for name, value in data[table].items()}
+            data = {**data, table: given}
     if isinstance(data.get("strategies"), list):
         data = {**data, "strategies": [*map(_with_parameters, data["strategies"])]}
     data = plain_values(data, RunConfig)
@@ -387,6 +392,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [archive]": ArchiveConfig,
     "under [[copy]]": CopyConfig,
     "under [instruments.SYMBOL]": Instrument,
+    "under [limits]": RiskLimits,
     "under [paper]": PaperConfig,
     "under [risk]": RiskLimits,
     "under [watch]": WatchConfig,

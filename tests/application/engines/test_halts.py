@@ -125,7 +125,7 @@ def test_trading_continues_after_a_commanded_halt_was_resumed() -> None:
     assert len(core.orders) == 1
     assert [e.payload["reason"] for e in core.of("trading.resumed")] == ["back again"]
     (halted,) = core.of("trading.halted")
-    assert halted.payload == {"reason": "lunch", "resumable": True, "account_id": ""}
+    assert halted.payload == {"reason": "lunch", "resumable": True, "account_id": "", "scope": ""}
 
 
 def test_after_a_resume_the_daily_loss_counts_from_zero() -> None:

@@ -19,6 +19,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.portfolios import Portfolios, Valuations
 from tickdeck.application.engines.protections import StopOrders
 from tickdeck.application.engines.risk import RiskEngine
+from tickdeck.application.engines.run_risk import RunRisk
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import (
     StrategyEngine,
@@ -49,6 +50,7 @@ __all__ = [
     "PortfolioEngine",
     "Portfolios",
     "RiskEngine",
+    "RunRisk",
     "SignalEngine",
     "StopOrders",
     "StrategyEngine",

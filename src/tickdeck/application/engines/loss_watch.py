@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.portfolios import Portfolios
 from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
@@ -43,16 +44,18 @@ class LossWatch:
         self,
         bus: CoreBus,
         limits: RiskLimits,
-        portfolio: PortfolioEngine,
+        portfolio: PortfolioEngine | Portfolios,
         *,
         price: Callable[[str], Price | None],
         instrument: Callable[[str], Instrument],
         halt: Callable[[str], None],
         is_halted: Callable[[], bool],
         positions: PositionWatch,
+        of: str = "",
     ) -> None:
         """``halt(reason)`` halts trading. ``is_halted()``: whether it has been halted for good, so that there is
-        nothing to watch until ``restart``. ``positions`` looks at the same prices."""
+        nothing to watch until ``restart``. ``positions`` looks at the same prices. ``of`` follows the name of a limit
+        in the reason."""
         self._bus = bus
         self._limits = limits
         self._portfolio = portfolio
@@ -61,6 +64,7 @@ class LossWatch:
         self._halt = halt
         self._is_halted = is_halted
         self._positions = positions
+        self._of = of
         self._quote = portfolio.account.quote
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self.drawdown = Drawdown(limits.max_drawdown) if limits.max_drawdown else None
@@ -115,7 +119,7 @@ class LossWatch:
             equity = self._equity(self.drawdown)
             breach = breach or self.drawdown.judge(equity)
         if breach is not None:
-            self._halt(f"{breach.limit}: {breach.detail}; reached at {event.event_type} {event.event_id}")
+            self._halt(f"{breach.limit}{self._of}: {breach.detail}; reached at {event.event_type} {event.event_id}")
             return
         if self._positions.is_needed and isinstance(event, MarketEvent):  # a fill was checked before it was ordered
             self._positions.look(event)
@@ -132,8 +136,9 @@ class LossWatch:
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing. The peak follows each price, each fill and
         each deposit. A deposit alone is no reason to judge the equity: the rest of what was booked with it follows."""
-        if isinstance(event, RiskDayStarted) and self.daily_loss is not None:
-            self.daily_loss.apply(event)
+        if isinstance(event, RiskDayStarted):
+            if self.daily_loss is not None and event.account_id == self._portfolio.account.account_id:
+                self.daily_loss.apply(event)
         elif isinstance(event, RunStarted):
             self.restart_peak()
         elif self.drawdown is None or self._is_halted():
@@ -200,7 +205,7 @@ class LossWatch:
                 low, high = min(low, price - fall), max(high, price + rise)
                 if self._positions.is_needed:
                     rate = self._limits.rate(self._quote)
-                    high = min(high, self._positions.passed_at(price, abs(quantity), len(symbols), rate))
+                    high = min(high, self._positions.passed_at(symbol, price, abs(quantity), len(symbols), rate))
             ranges[symbol] = (low, high)
         return ranges
 

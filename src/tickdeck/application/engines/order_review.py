@@ -27,7 +27,7 @@ from tickdeck.domain.risk import (
 from tickdeck.domain.trading import EXACT, reservation, why_terms_fail
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side, plain
 
-__all__ = ["OrderReview"]
+__all__ = ["OrderReview", "RunReview"]
 
 
 class _Others(TypedDict, total=False):
@@ -42,6 +42,25 @@ class Cover(Protocol):
     """Says whether the account can afford an order that opens or enlarges a position."""
 
     def judge(self, side: Side, symbol: str, quantity: Quantity, price: Price) -> Breach | None: ...
+
+
+class RunReview(Protocol):
+    """The limits of a whole run."""
+
+    halted_because: str
+
+    def judge(
+        self,
+        exposure: Exposure,
+        symbol: str,
+        side: Side,
+        quantity: Quantity,
+        price: Price,
+        working: Quantity,
+        instead_of: CountedOrder | None,
+    ) -> Breach | None: ...
+
+    def count(self) -> None: ...
 
 
 class OrderReview:
@@ -80,6 +99,8 @@ class OrderReview:
         self._cover = cover
         self._account = account
         self._terms_of = terms_of
+        self.run: RunReview | None = None
+        """The limits of the whole run, if it has any."""
 
     def review(
         self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None
@@ -186,8 +207,15 @@ class OrderReview:
             breach = self._cover.judge(side, intent.symbol, EXACT.subtract(intent.quantity, before), worth)
         if breach is None and not reduces and self._account.locks:
             breach = self._judge_free(side, intent, instead_of)
+        if breach is None and self.run is not None and not reduces:
+            worth = self._price(intent.symbol) or ZERO
+            if intent.limit is not None:  # a sale fills at its limit or better
+                worth = max(worth, intent.limit) if side is Side.SELL else intent.limit
+            breach = self.run.judge(self._exposure, intent.symbol, side, intent.quantity, worth, working, instead_of)
         if breach is None and self._rate is not None and not reduces:
             breach = self._rate.take(self._clock())
+        if breach is None and self.run is not None and not reduces:
+            self.run.count()
         return intent, breach
 
     def _judge_free(self, side: Side, intent: ActionIntent, instead_of: CountedOrder | None) -> Breach | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,6 +15,32 @@ from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Quantity
 
 __all__ = ["Portfolios", "Valuations"]
+
+
+class _Sum(NamedTuple):
+    """The positions of several accounts in one symbol (base)."""
+
+    quantity: Quantity
+
+
+class _Together:
+    """Several accounts as one."""
+
+    account_id = "*"
+    user_id = ""
+
+    def __init__(self, portfolios: Sequence[PortfolioEngine]) -> None:
+        self._portfolios = portfolios
+
+    @property
+    def quote(self) -> str:
+        return self._portfolios[0].quote
+
+    @property
+    def positions(self) -> dict[str, _Sum]:
+        """By symbol."""
+        symbols = dict.fromkeys(symbol for one in self._portfolios for symbol in one.account.positions)
+        return {symbol: _Sum(_sum(one.quantity(symbol) for one in self._portfolios)) for symbol in symbols}
 
 
 class Valuations:
@@ -44,6 +72,7 @@ class Portfolios:
 
     def __init__(self, portfolios: Sequence[PortfolioEngine]) -> None:
         self._portfolios = portfolios
+        self.account = _Together(portfolios)
         self.valuation = Valuations([one.valuation for one in portfolios])
 
     @property
@@ -60,6 +89,14 @@ class Portfolios:
 
     def has_last_price(self, symbol: str) -> bool:
         return self._portfolios[0].has_last_price(symbol)
+
+    def rate(self, currency: str, into: str) -> Decimal | None:
+        """The value of one unit of ``currency`` in ``into`` at the current prices; ``None`` if a price is missing."""
+        return self._portfolios[0].rate(currency, into)
+
+    def rate_symbols(self, currency: str, into: str) -> tuple[str, ...]:
+        """The symbols whose prices ``rate`` may use; empty if there is no rate between the currencies."""
+        return self._portfolios[0].rate_symbols(currency, into)
 
     def cash(self) -> Money:
         return self._sum(lambda one: one.cash())

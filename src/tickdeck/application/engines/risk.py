@@ -9,7 +9,7 @@ from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.flatten import Flatten
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.margin_check import MarginCheck
-from tickdeck.application.engines.order_review import OrderReview
+from tickdeck.application.engines.order_review import OrderReview, RunReview
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.protections import ALL_STOP_ORDERS, Protections, StopOrders
@@ -177,11 +177,10 @@ class RiskEngine:
             is_halted=lambda: self.gate.halted_by >= HaltedBy.LIMIT,
             positions=PositionWatch(
                 limits,
-                self.exposure,
+                [(self.exposure, self.withdraw_orders)],
                 price=price,
                 instrument=instrument,
                 rate=lambda quote: self.losses.rate(quote),
-                withdraw=self._withdraw_orders,
             ),
         )
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
@@ -299,6 +298,7 @@ class RiskEngine:
                 limit=breach.limit,
                 detail=breach.detail,
                 intent=intent,
+                scope=breach.scope,
             )
         )
 
@@ -413,7 +413,16 @@ class RiskEngine:
             )
         )
 
+    def answer_to(self, run: RunReview) -> None:
+        """Judge each order by the limits of the whole run, too."""
+        self._orders.run = run
+
     def _resume(self, command: CommandReceived, *, outside: bool) -> None:
+        run = self._orders.run
+        if run is not None and run.halted_because and command.arguments.get("account"):
+            why = f"it is halted with all accounts: {run.halted_because}; resume without an account"
+            self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
+            return
         if not self.gate.resume(outside=outside):
             return
         if not outside:
@@ -430,9 +439,10 @@ class RiskEngine:
         """Cancel the open orders that could enlarge a position. Those that only reduce one stay."""
         opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.withdrawn]
         if opening:
-            self._withdraw_orders(opening, "halted by a limit")
+            self.withdraw_orders(opening, "halted by a limit")
 
-    def _withdraw_orders(self, opening: list[CountedOrder], why: str) -> None:
+    def withdraw_orders(self, opening: list[CountedOrder], why: str) -> None:
+        """Cancel open orders, with a warning that says why."""
         message = f"{why}: {len(opening)} open orders that could enlarge a position are cancelled"
         self._bus.publish(SystemWarning(component=self.component, message=message))
         for order in opening:
@@ -440,10 +450,13 @@ class RiskEngine:
 
     def on_halted(self, halted: TradingHalted) -> None:
         self.gate.on_halted(halted)
-        text = f"trading is halted: {halted.reason}"
-        if left := self._flatten.left_at_halt():
+        if halted.scope == "run":
+            self._cancel_opening_orders()
+        text, left = f"trading is halted: {halted.reason}", self._flatten.left_at_halt()
+        if left:
             text += f" ({left})"
-        self._bus.publish(NotificationAlert(text=text, severity="critical"))
+        if left or halted.scope != "run":  # one of the run is told once, by who halted all accounts
+            self._bus.publish(NotificationAlert(text=text, severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
         self.gate.close()

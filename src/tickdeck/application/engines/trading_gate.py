@@ -68,8 +68,12 @@ class TradingGate:
         return True
 
     def on_halted(self, halted: TradingHalted) -> None:
-        """Take over a halt that another component published, such as the kernel after an error."""
-        if not halted.resumable or not self.closed_because:
+        """Take over a halt that another component published, such as the kernel after an error, or at a limit of the
+        whole run."""
+        if halted.scope == "run":
+            if self.halted_by < HaltedBy.LIMIT:
+                self.closed_because, self.halted_by = halted.reason, HaltedBy.LIMIT
+        elif not halted.resumable or not self.closed_because:
             self.closed_because = halted.reason
             self.halted_by = HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT
 
@@ -89,7 +93,10 @@ class TradingGate:
         if isinstance(event, CommandReceived):
             self._command = event
         elif isinstance(event, TradingHalted):
-            self.closed_because, self.halted_by = event.reason, self._who_halted(event)
+            if event.scope == "run":
+                self.on_halted(event)
+            else:
+                self.closed_because, self.halted_by = event.reason, self._who_halted(event)
         elif isinstance(event, TradingResumed):
             self.closed_because, self.halted_by = "", HaltedBy.NOBODY
         elif isinstance(event, RunStopped):

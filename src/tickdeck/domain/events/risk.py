@@ -33,18 +33,20 @@ class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Risk refused one intent of a decision. Emitted by the risk engine.
 
-    ``limit`` is the name of the limit. ``detail`` says what was requested and what is allowed.
+    ``limit`` is the name of the limit. ``detail`` says what was requested and what is allowed. ``scope``: whose limit
+    it is, that of the ``account`` or of the whole ``run``. The decision is the cause.
     """
 
     event_type: ClassVar[str] = "risk.limit_breached"
     priority: ClassVar[Priority] = Priority.P0
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     strategy_id: str
     account_id: str = "main"
     user_id: str = ""
     limit: str
     detail: str
     intent: ActionIntent
+    scope: str = "account"
 
     @property
     def aggregate_id(self) -> str:
@@ -56,7 +58,8 @@ class RiskDayStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
     trading resumes after a halt.
 
     ``equity`` (in ``currency``) is the result of trading since the start of the account's books: realized and
-    unrealized profit, after fees. ``user_id`` is the owner of the account; empty if there is none.
+    unrealized profit, after fees. ``user_id`` is the owner of the account; empty if there is none. ``account_id`` is
+    ``*`` for the daily loss of all accounts of the run together.
     """
 
     event_type: ClassVar[str] = "risk.day_started"
@@ -80,15 +83,16 @@ class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
     an endless cascade, and by the risk engine at the daily loss limit or on a command.
 
     ``resumable``: whether a command may resume trading. It is false after an error. ``account_id``: the account, in a
-    run with several; empty: the whole run.
+    run with several; empty: the whole run. ``scope``: ``run`` if a limit of the whole run was reached, otherwise empty.
     """
 
     event_type: ClassVar[str] = "trading.halted"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     priority: ClassVar[Priority] = Priority.P0
     reason: str
     resumable: bool = False
     account_id: str = ""
+    scope: str = ""
 
 
 class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -107,3 +111,5 @@ for _cls in (RiskApprovedEvent, RiskLimitBreachedEvent):
         upcast(_cls.event_type, _version, lambda fields: fields, keeps_stream=True)  # new fields have defaults
 for _event in (TradingHalted, TradingResumed):
     upcast(_event.event_type, 1, lambda fields: fields, keeps_stream=True)
+upcast(RiskLimitBreachedEvent.event_type, 3, lambda fields: fields, keeps_stream=True)
+upcast(TradingHalted.event_type, 2, lambda fields: fields, keeps_stream=True)

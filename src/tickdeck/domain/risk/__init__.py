@@ -3,7 +3,7 @@
 from tickdeck.domain.risk.exposure import CountedOrder, Exposure
 from tickdeck.domain.risk.history import DailyLoss, Drawdown, OrderRate, TypicalOrder
 from tickdeck.domain.risk.limits import DEFAULT_LIMITS, RiskLimits
-from tickdeck.domain.risk.order_checks import Breach, check_order, only_reduces
+from tickdeck.domain.risk.order_checks import Breach, check_order, check_run, only_reduces
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -16,5 +16,6 @@ __all__ = [
     "RiskLimits",
     "TypicalOrder",
     "check_order",
+    "check_run",
     "only_reduces",
 ]

@@ -61,11 +61,18 @@ class OrderRate:
         last, after all other checks have passed."""
         sent = self._sent
         if len(sent) == self.max_per_second and now - sent[0] < _SECOND:
-            return Breach(
-                "max_orders_per_second", f"{len(sent)} orders in the last second; at most {self.max_per_second}"
-            )
+            return self._breach()
         sent.append(now)
         return None
+
+    def judge(self, now: int) -> Breach | None:
+        """What ``take`` would return, without counting anything."""
+        sent = self._sent
+        return self._breach() if len(sent) == self.max_per_second and now - sent[0] < _SECOND else None
+
+    def _breach(self) -> Breach:
+        most = self.max_per_second
+        return Breach("max_orders_per_second", f"{len(self._sent)} orders in the last second; at most {most}")
 
 
 class DailyLoss:

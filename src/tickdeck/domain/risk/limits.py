@@ -17,7 +17,7 @@ _COUNTS = ("max_orders_per_second", "max_open_orders", "max_open_orders_per_symb
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits of an account. ``None`` means no limit.
+    """The limits of an account, or of all accounts of a run together. ``None`` means no limit.
 
     - ``currency``: the currency of the amounts below.
     - ``rates``: the value of one unit of another quote currency in ``currency``, such as ``{"ETH": 2500}``. Without an
@@ -98,6 +98,13 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     f"risk limits: {name} is {format_value(count)}; "
                     "give a whole number of at least 1, or none for no limit"
                 )
+
+    @property
+    def of_one_order(self) -> str:
+        """The first limit that is about a single order; empty if there is none. A whole run has no such limits."""
+        given = {name: getattr(self, name) for name in ("max_order_notional", "max_order_quantity")}
+        given |= {name: getattr(self, name) for name in ("max_order_multiple", "price_band")}
+        return next((name for name, value in given.items() if value), "")
 
     @property
     def limits_an_amount(self) -> bool:

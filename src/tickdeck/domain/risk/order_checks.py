@@ -10,14 +10,16 @@ from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk.limits import RiskLimits
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, plain
 
-__all__ = ["Breach", "check_order", "only_reduces"]
+__all__ = ["Breach", "check_order", "check_run", "only_reduces"]
 
 
 class Breach(msgspec.Struct, frozen=True):
-    """A limit was breached. ``limit`` is its name, ``detail`` the explanation."""
+    """A limit was breached. ``limit`` is its name, ``detail`` the explanation, ``scope`` whose limit it is: that of the
+    ``account`` or of the whole ``run``."""
 
     limit: str
     detail: str
+    scope: str = "account"
 
 
 def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
@@ -94,6 +96,55 @@ def check_order(
     worst = position + side.sign * (quantity + working)
     reduces = quantity <= abs(position) and abs(worst) <= abs(position)
     return _check_notionals(limits, quantity, worth, position, worst, None if reduces else elsewhere)
+
+
+def check_run(
+    limits: RiskLimits,
+    instrument: Instrument,
+    *,
+    side: Side,
+    quantity: Quantity,
+    price: Price,
+    position: Quantity,
+    working: Quantity,
+    rate: Decimal | None,
+    open_orders: int,
+    open_in_symbol: int,
+    in_symbol: Money,
+    elsewhere: Money,
+) -> Breach | None:
+    """The first limit of the whole run that an order of one account would breach. The order has passed the limits of
+    its account, and does not only reduce a position.
+
+    ``price`` is what the order is valued at (quote), ``position`` and ``working`` are those of the account, as for
+    ``check_order``. ``open_orders`` and ``open_in_symbol`` count those of all accounts. ``in_symbol`` is the largest
+    value that the positions of the other accounts in this symbol may reach with their open orders, and ``elsewhere``
+    the same for all other symbols of all accounts, both in the currency of the limits. What one account holds long and
+    another short is added, not netted.
+    """
+    breach = _check_counts(limits, instrument.symbol, quantity, open_orders, open_in_symbol)
+    if breach is not None:
+        return Breach(breach.limit, f"{breach.detail}, in all accounts of the run together", "run")
+    if not limits.limits_an_amount:
+        return None
+    if rate is None:
+        what = f"the limits of the run are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
+        how = f"set [limits] rates = {{ {instrument.quote} = ... }}"
+        return Breach("currency", f"{what}, and there is no rate between them; {how}", "run")
+    worst = position + side.sign * (quantity + working)
+    if quantity <= abs(position) and abs(worst) <= abs(position):
+        return None
+    value = price * rate * abs(worst)
+    for name, others, whose in (
+        ("max_position_notional", in_symbol, f"those of the other accounts in {instrument.symbol}"),
+        ("max_total_notional", in_symbol + elsewhere, "all others of the run"),
+    ):
+        most = getattr(limits, name)
+        if most is not None and value + others > most:
+            own = f"{_could_become(position, worst)}, {plain(value)} {limits.currency}"
+            detail = f"{own}, and {whose} are worth up to {plain(others)}; at most {plain(most)} together"
+            return Breach(name, detail, "run")
+    return None
 
 
 def _check_counts(
