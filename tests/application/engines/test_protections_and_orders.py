@@ -1,0 +1,134 @@
+"""Orders, commands and halts that meet a stop or a target."""
+
+from __future__ import annotations
+
+import pytest
+from application_kit import BTC, D
+from protection_kit import cancelled, ended, entered, exits, shape
+from risk_kit import command, do
+
+from tickdeck.domain.events import (
+    CommandReceived,
+    RiskLimitBreachedEvent,
+)
+from tickdeck.domain.values import OrderStatus
+
+
+def test_an_order_of_the_strategy_waits_until_the_exit_has_ended() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1), reason="enough"))
+
+    assert len(core.orders) == 2
+    assert cancelled(core) == [exits(core)[0].order_id]
+
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    assert shape(core.orders[2]) == ("sell", D(1), None, None)
+    assert not core.orders[2].protects
+
+    core.fill(core.orders[2], "99")
+
+    assert ended(core) == ["closed"]
+    assert len(core.orders) == 3
+
+
+def test_a_part_that_the_strategy_sells_leaves_the_rest_protected() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D("0.4")))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    assert [shape(order) for order in core.orders[2:]] == [
+        ("sell", D("0.4"), None, None),
+        ("sell", D("0.6"), D(95), None),
+    ]
+
+    core.fill(core.orders[2], "99")
+
+    assert len(core.orders) == 4
+
+
+@pytest.mark.parametrize(("filled", "left"), [("0.3", ["0.7"]), ("1", [])])
+def test_an_order_that_waits_loses_what_the_exit_closed_meanwhile(filled: str, left: list[str]) -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1)))
+    core.fill(exits(core)[0], "95", filled)
+    if left:
+        core.report(exits(core)[0], OrderStatus.CANCELLED, filled=filled)
+
+    assert [order.quantity for order in core.orders[2:]] == [D(quantity) for quantity in left]
+    refused = [e.detail for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
+    assert refused == ([] if left else ["its position was closed meanwhile, or an operator closes it"])
+
+
+def test_a_resting_order_of_the_strategy_is_cancelled_before_the_position_is_closed() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1), limit=D(120)))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+    own = core.orders[2]
+    assert len(exits(core)) == 1
+
+    core.trades("95")
+    assert cancelled(core)[-1] == own.order_id
+    assert len(exits(core)) == 1
+
+    core.report(own, OrderStatus.CANCELLED)
+    assert shape(exits(core)[1]) == ("sell", D(1), None, None)
+
+
+def test_flatten_closes_a_protected_position_once() -> None:
+    core, _ = entered("1", stop_loss=D(95))
+    command(core, "flatten")
+    assert cancelled(core) == [exits(core)[0].order_id]
+
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+    assert [shape(order) for order in core.orders[2:]] == [("sell", D(1), None, None)]
+
+    core.fill(core.orders[2], "99")
+    assert ended(core) == ["closed"]
+    assert len(core.orders) == 3
+
+
+def test_flatten_says_what_an_exit_in_doubt_keeps() -> None:
+    core, _ = entered("1", stop_loss=D(95))
+    stop = exits(core)[0]
+    core.report(stop, OrderStatus.UNKNOWN)
+    core.feed(CommandReceived(command="flatten"))
+
+    assert [warning.to_dict()["message"] for warning in core.of("system.warning")] == [
+        f"flatten: 1 {BTC} stay until order {stop.order_id}, which is in doubt, has ended"
+    ]
+    assert len(core.orders) == 2
+
+    core.report(stop, OrderStatus.CANCELLED)
+    assert core.orders[-1].quantity == D(1)
+
+
+def test_a_halt_by_an_operator_stops_no_exit() -> None:
+    core, _ = entered("0.5", stop_loss=D(95))
+    command(core, "halt")
+    core.fill(core.orders[0], "100", "0.5")
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    assert exits(core)[1].quantity == D(1)
+
+
+def test_an_exit_that_a_person_cancels_is_not_placed_again_but_watched() -> None:
+    core, _ = entered("1", stop_loss=D(95))
+    core.feed(CommandReceived(command="cancel", arguments={"order_id": exits(core)[0].order_id}))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+    assert len(exits(core)) == 1
+
+    core.trades("94")
+    assert shape(exits(core)[1]) == ("sell", D(1), None, None)
+
+
+def test_coins_of_others_are_never_sold() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.buy(BTC, D(1)))
+    core.fill(core.orders[2], "100")
+    do(core, puppet, lambda s: s.sell(BTC, D("1.5")))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+    core.fill(core.orders[3], "100")
+
+    assert core.risk.exposure.position(BTC) == D("0.5")
+    assert ended(core) == ["closed"]  # what a strategy sells comes from its protected positions first
