@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from tickdeck import Strategy
 from tickdeck.domain.events import CandleEvent, OrderCancelledEvent, OrderEvent, TickEvent, TimerFired, TradeEvent
+from tickdeck.domain.values import Side
 
 _MS = 1_000_000
 
@@ -245,6 +246,43 @@ class Periodic(Strategy):
                 self.take_profit or None,
                 self.trailing or None,
             )
+
+
+class Bracketed(Strategy):
+    """Has bracket orders: some expire before they are filled, some are cancelled, moved or let go."""
+
+    quantity: Decimal = Decimal("0.004")
+
+    def on_start(self) -> None:
+        self._turns = 0
+        self._brackets: list[str] = []
+        self.set_timer("turn", 100 * _MS)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        self._turns += 1
+        for symbol in self.symbols:
+            self._turn(symbol, self.price(symbol))
+        self.set_timer("turn", self.rng.randrange(50, 300) * _MS)
+
+    def _turn(self, symbol: str, price: Decimal | None) -> None:
+        if price is None:
+            return
+        chance = self.rng.random()
+        if chance < 0.6:
+            limit = price * Decimal("0.9999") if self._turns % 3 else None
+            wait = self.rng.randrange(40, 900) * _MS
+            terms = ("0.03%", "0.02%") if self._turns % 2 else ("0.05%", "0.03%", "0.02%")
+            self._brackets.append(self.bracket(Side.BUY, symbol, self.quantity, limit, *terms, expires=wait))
+        elif self._brackets:
+            order_id = self.rng.choice(self._brackets[-3:])
+            if chance < 0.7:
+                self.cancel(order_id)
+            elif chance < 0.8:
+                self.protect(order_id, stop_loss="0.01%")
+            elif chance < 0.85:
+                self.unprotect(order_id)
+            elif chance < 0.9:
+                self.sell(symbol, self.quantity)
 
 
 class Careful(Strategy):

@@ -60,6 +60,7 @@ RUNS: dict[str, Callable[[], RunConfig]] = {
         config("Busy", symbols=("BTCUSDT", "ETHUSDT"), seconds=8), strategies=(DIP,), triggers=TRIGGERS
     ),
     "stops and targets": lambda: config("Careful", "Rests", symbols=("BTCUSDT", "ETHUSDT"), seconds=10, paper=JITTER),
+    "bracket orders": lambda: config("Bracketed", symbols=("BTCUSDT", "ETHUSDT"), seconds=8, paper=JITTER),
     "candles and a backtest": lambda: config("Restless", "rsi-reversion", seconds=20, candles="1s", backtest=True),
 }  # fmt: skip
 

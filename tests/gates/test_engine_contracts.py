@@ -34,6 +34,7 @@ from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
     ActionIntent,
+    BracketOpenedEvent,
     CommandReceived,
     DeadLetterHandled,
     DomainEvent,
@@ -158,6 +159,8 @@ class Holder(Strategy):
             (self.sell if long else self.buy)(BTC, D("0.001"))
         elif command == "leave-it":
             self.unprotect(BTC)
+        elif command == "bracket-it":
+            self.bracket(Side.BUY, BTC, D(1), D(9), stop_loss="2%")
 
 
 class Watched:
@@ -283,6 +286,7 @@ def brackets(core: Core) -> None:
     core.feed(trade("14", ts=core.now + 2 * SECOND))
     core.report(entry, OrderStatus.CANCELLED, filled="1")
     bracket(core, "2", "soon")
+    core.feed(CommandReceived(command="bracket-it"))
 
 
 TRIGGERS = (
@@ -423,6 +427,7 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
         StrategyDecisionEvent: ["operator", "bracket", "strategy"],
+        BracketOpenedEvent: ["bracket", "strategy"],
         SystemWarning: ["risk", "execution", "portfolio", "operator", "bracket", "trigger", "strategy", "gateway"],
         NotificationAlert: ["instruments", "risk", "execution", "portfolio", "bracket", "trigger", "strategy"],
         StateUpdated: ["portfolio", "strategy"],

@@ -29,6 +29,7 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
             for symbol, signals in core.signals._symbols.items()
             for name, signal in signals.items()
         },
+        "brackets": {name: _attributes(bracket) for name, bracket in core.brackets.brackets.items()},
         "copies": [_copies(engine) for engine in core.copies],
         **{f"{part} of {account.account_id}": state for account in core.accounts for part, state in _account(account)},
         "limits of the run": _limits(core.run_risk) if core.run_risk is not None else None,

@@ -79,6 +79,7 @@ class StrategyDesk(Protocol):
     rng: random.Random
 
     def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]: ...
+    def bracket(self, intent: ActionIntent, expires: int, reason: str) -> str: ...
     def signal(self, name: str, symbol: str) -> float | None: ...
     def position(self, symbol: str) -> PositionView: ...
     def traded(self, symbol: str) -> Traded: ...
@@ -250,6 +251,33 @@ class Strategy(Parametrised):
         protection = self._terms(Side.SELL, limit, stop_loss, take_profit, trailing)
         return self._order(Side.SELL, symbol, quantity, limit, protection, time_in_force, reason)
 
+    def bracket(
+        self,
+        side: Side,
+        symbol: str,
+        quantity: Quantity,
+        limit: Price | None = None,
+        stop_loss: Distance | None = None,
+        take_profit: Distance | None = None,
+        trailing: Distance | None = None,
+        *,
+        expires: int = 0,
+        reason: str = "",
+    ) -> str:
+        """Request a bracket order: ``buy`` or ``sell`` with a stop or a target, which is followed to its end. What is
+        not filled after ``expires`` ns is cancelled; 0 is never. If the venue refuses again and again to protect what
+        is held, it is closed at market. Returns the id of the entry order immediately, which is that of the bracket.
+
+        Each step is a ``bracket.changed``; a strategy that has the class in ``hears`` gets those of all brackets.
+        """
+        side = Side(side)
+        protection = self._terms(side, limit, stop_loss, take_profit, trailing)
+        if protection is None:
+            raise ConfigError("bracket: give stop_loss, take_profit, trailing or several of them")
+        check_whole("bracket", "expires", expires)
+        intent = self._intent(side, symbol, quantity, limit, protection, TimeInForce.GTC)
+        return self.desk.bracket(intent, expires, reason)
+
     def protect(
         self,
         symbol_or_order_id: str,
@@ -327,10 +355,21 @@ class Strategy(Parametrised):
         time_in_force: TimeInForce,
         reason: str,
     ) -> str:
+        return self.desk.decide((self._intent(side, symbol, quantity, limit, protection, time_in_force),), reason)[0]
+
+    def _intent(
+        self,
+        side: Side,
+        symbol: str,
+        quantity: Quantity,
+        limit: Price | None,
+        protection: ProtectionTerms | None,
+        time_in_force: TimeInForce,
+    ) -> ActionIntent:
         _check_amount("quantity", quantity)
         if limit is not None:
             _check_amount("limit", limit)
-        intent = ActionIntent(
+        return ActionIntent(
             action="order",
             symbol=_text("symbol", symbol),
             side=side,
@@ -339,7 +378,6 @@ class Strategy(Parametrised):
             time_in_force=TimeInForce(time_in_force),
             protection=protection,
         )
-        return self.desk.decide((intent,), reason)[0]
 
     def _terms(
         self,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from tickdeck.application.bus import not_an_event
+from tickdeck.application.engines.brackets import bracket_opened
 from tickdeck.application.engines.candle_plan import timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -79,6 +80,23 @@ class Desk:
             )
         )
         return tuple(intent.order_id for intent in named)
+
+    def bracket(self, intent: ActionIntent, expires: int, reason: str) -> str:
+        """Publish the decision to enter with ``intent``, and the bracket order that begins with it, which ends its
+        entry after ``expires`` ns (0: never). Returns its id."""
+        intent = self._on_grid(intent)
+        (order_id,) = self.decide((intent,), reason)
+        self._kernel.publish(
+            bracket_opened(
+                msgspec.structs.replace(intent, order_id=order_id),
+                self.clock.now() + expires if expires else 0,
+                strategy_id=self.strategy_id,
+                account_id=self._portfolio.account_id,
+                user_id=self._portfolio.user_id,
+                source=self.strategy_id,
+            )
+        )
+        return order_id
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
         """The intent with its quantity rounded to the lot size, because ``equity * share / price`` has 28 digits. A

@@ -28,6 +28,7 @@ from tickdeck.application.redaction import redacted
 from tickdeck.application.strategies import Rules, Strategy
 from tickdeck.domain.events import (
     ActionIntent,
+    BracketOpenedEvent,
     CommandReceived,
     DomainEvent,
     HandlerFailed,
@@ -79,6 +80,7 @@ class StrategyEngine:
     )
     publishes = (
         StrategyDecisionEvent,
+        BracketOpenedEvent,
         StrategyCreated,
         StrategyUpdated,
         StrategyActivated,
