@@ -85,8 +85,8 @@ class Bracket(Saga[BracketStatus]):
     def observe(self, entry: Order, protection: Protection, exit_order: Order | None) -> tuple[BracketStatus, str]:
         """The status that follows from the orders and the protection as they are now, and the reason."""
         entering = entry.is_open or bool(entry.missing)
-        if protection.ended and not entering:
-            return self._end(entry, exit_order) if self._ended else (self.status, self.reason)  # the event follows
+        if protection.ended and not entering and self._ended:
+            return self._end(entry, exit_order)
         for order in (entry, exit_order):
             if order is not None and order.status is OrderStatus.UNKNOWN:
                 return BracketStatus.IN_DOUBT, f"order {order.order_id} is in doubt: {order.reason}"
@@ -95,8 +95,8 @@ class Bracket(Saga[BracketStatus]):
             return BracketStatus.CLOSING, _REACHED.get(protection.triggered, "closed at market")
         if entering and self.is_over:
             return BracketStatus.CANCELLING, "its entry is being cancelled"
-        if not protection.held:
-            return BracketStatus.ENTERING, ""
+        if not protection.held:  # without an open entry, the end of the protection follows
+            return (BracketStatus.ENTERING, "") if entering else (self.status, self.reason)
         if protection.exit is None:
             return BracketStatus.GUARDED, "no order at the venue protects it"
         rests = exit_order is not None and exit_order.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
