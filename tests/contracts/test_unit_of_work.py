@@ -69,6 +69,46 @@ def test_without_a_commit_nothing_is_saved(url: str) -> None:
     asyncio.run(program())
 
 
+def test_what_a_block_left_behind_is_not_saved_by_the_next_one(url: str) -> None:
+    async def program() -> None:
+        bus = open_bus(url)
+        await reserve(bus)
+        work = UnitOfWork(bus)
+        async with work:
+            work.balances.get("a", "USDT").reserve(D(500))  # and then the rest of the use case fails
+        with pytest.raises(ConfigError, match="its block has ended"):
+            await work.commit()
+        async with work:
+            work.balances.get("a", "USDT").reserve(D(1))
+            await work.commit()
+        assert UnitOfWork(bus).balances.get("a", "USDT").reserved == D(11)
+        await close_bus(bus)
+
+    asyncio.run(program())
+
+
+def test_two_objects_of_one_stream_are_not_saved(url: str) -> None:
+    async def program() -> None:
+        bus = open_bus(url)
+        await reserve(bus)
+        again = BalanceRepository(bus.store)
+        async with UnitOfWork(bus, again) as work:
+            work.balances.get("a", "USDT").release(D(4))
+            again.get("a", "USDT").release(D(4))
+            with pytest.raises(ConfigError, match="balance/a/USDT was loaded by two repositories"):
+                await work.commit()
+        assert UnitOfWork(bus).balances.get("a", "USDT").reserved == D(10)
+        await close_bus(bus)
+
+    asyncio.run(program())
+
+
+def test_a_repository_of_another_store_is_refused() -> None:
+    bus, other = open_bus("memory://"), open_bus("memory://")
+    with pytest.raises(ConfigError, match="a repository is of another store"):
+        UnitOfWork(bus, BalanceRepository(other.store))
+
+
 def test_of_two_who_changed_the_same_one_saves_and_the_other_nothing_at_all(url: str) -> None:
     async def program() -> None:
         bus = open_bus(url)

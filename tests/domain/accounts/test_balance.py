@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,8 +40,8 @@ def test_more_than_is_free_is_never_reserved() -> None:
         held.reserve(D(31))
 
 
-@pytest.mark.parametrize("amount", [D(0), D(-1)])
-def test_only_an_amount_above_0_is_reserved_or_released(amount: Decimal) -> None:
+@pytest.mark.parametrize("amount", [D(0), D(-1), D("NaN"), D("Infinity"), 1.5, True])
+def test_only_an_amount_above_0_is_reserved_or_released(amount: Any) -> None:
     held = balance()
     held.reserve(D(1))
 

@@ -140,6 +140,14 @@ def test_fill_without_a_quantity_is_refused(quantity: str) -> None:
         held((BUY, "100", quantity))
 
 
+def test_a_fill_at_a_negative_price_is_refused_and_changes_nothing() -> None:
+    position = Position("BTCUSDT")
+    position.fill(Side.BUY, D(100), D(1))
+    with pytest.raises(ValueError, match="the price of a fill is -5; it must not be negative"):
+        position.close(D(-5), "t2")
+    assert (position.quantity, position.cost, position.realized_pnl) == (D(1), D(100), D(0))
+
+
 @given(fills, prices)
 def test_closed_position_realises_sales_minus_purchases_to_the_last_digit(
     history: list[tuple[Side, Decimal, Decimal]], last: Decimal

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tickdeck.domain.trading import TRADE_TRANSITIONS, Trade, TradeStatus
 from tickdeck.domain.values import Side
-from tickdeck.errors import InvalidTransition
+from tickdeck.errors import DomainError, InvalidTransition
 
 D = Decimal
 
@@ -75,3 +75,12 @@ def test_every_status_can_be_reached_and_final_ones_have_no_way_out() -> None:
 
     assert reached == set(TradeStatus) == set(TRADE_TRANSITIONS)
     assert [status for status in TradeStatus if status.is_final] == [TradeStatus.EXECUTED, TradeStatus.FAILED]
+
+
+def test_a_trade_has_a_limit_above_0_and_names_what_it_reserves() -> None:
+    with pytest.raises(DomainError, match="its limit is -5; it must be above 0"):
+        Trade("a", "t").create(symbol="BTCUSDT", side=Side.BUY, quantity=D(1), limit=D(-5), order_id="o")
+    trade = Trade("a", "t").create(symbol="BTCUSDT", side=Side.BUY, quantity=D(1), limit=D(5), order_id="o")
+    with pytest.raises(DomainError, match="name the currency that is reserved"):
+        trade.reserve(D(5), "")
+    assert trade.get_domain_events() == ()

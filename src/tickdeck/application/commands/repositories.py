@@ -88,6 +88,15 @@ class Repository(Generic[A]):
             raise ConfigError(f"add: {aggregate.stream} is loaded already; change that object")
         return self._track(aggregate)
 
+    @property
+    def store(self) -> AggregateStore:
+        """Where the aggregates are loaded from."""
+        return self._store
+
+    def forget(self) -> None:
+        """Forget what was loaded and added, saved or not."""
+        self._loaded.clear()
+
     def changed(self) -> list[AggregateRoot]:
         """The tracked aggregates with events to save, in the order in which they were loaded or added."""
         return [aggregate for aggregate in self._loaded.values() if aggregate.get_domain_events()]

@@ -48,12 +48,14 @@ class UnitOfWork:
     handler with a ``name`` also gets them if the process dies in between. A handler that raises affects neither the
     commit nor other handlers.
 
-    Without a commit, nothing is saved. After one, the unit of work can go on and commit again. It belongs to the thread
-    of its bus.
+    Without a commit, nothing is saved. After one, the unit of work can go on and commit again. At the end of the
+    ``async with`` block, its repositories forget what they loaded, and so what was changed and not committed. It
+    belongs to the thread of its bus.
     """
 
     def __init__(self, bus: _BusWithStore, *repositories: Repository[Any]) -> None:
-        """``repositories`` of your own, made with ``bus.store``, are saved too."""
+        """``repositories`` of your own, made with ``bus.store``, are saved too. Raises ``ConfigError`` for one of
+        another store."""
         store = getattr(bus, "store", None)
         if store is None:
             raise ConfigError("UnitOfWork: this bus has no store; use the bus of open_bus(url)")
@@ -70,22 +72,36 @@ class UnitOfWork:
             self.balances,
             *repositories,
         )
+        if any(repository.store is not self._store for repository in self._repositories):
+            raise ConfigError("UnitOfWork: a repository is of another store; make it with bus.store")
+        self._ended = False
 
     async def __aenter__(self) -> Self:
+        self._ended = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """What was not committed is not saved."""
+        """What was not committed is not saved, also if the unit of work is used again."""
+        self._ended = True
+        for repository in self._repositories:
+            repository.forget()
 
     async def commit(self) -> None:
         """Save all raised events, or none.
 
         Raises ``ConcurrencyError`` if another use case changed one of the aggregates since it was loaded: nothing was
-        saved then; start over with a new unit of work. Raises ``TapeError`` if the store fails.
+        saved then; start over with a new unit of work. Raises ``TapeError`` if the store fails. Raises ``ConfigError``
+        if two objects of one stream were changed, or after the end of the ``async with`` block.
         """
+        if self._ended:
+            raise ConfigError("UnitOfWork.commit: its block has ended; commit within it, or begin a new one")
         changed = [aggregate for repository in self._repositories for aggregate in repository.changed()]
         if not changed:
             return
+        streams = [aggregate.stream for aggregate in changed]
+        if len(set(streams)) < len(streams):
+            twice = next(stream for stream in streams if streams.count(stream) > 1)
+            raise ConfigError(f"UnitOfWork.commit: {twice} was loaded by two repositories and changed in both; use one")
         events = [event for aggregate in changed for event in aggregate.get_domain_events()]
         receipt = self._bus.publish_all(events, expected={root.stream: root.version for root in changed})
         reached = self._store.last_seq

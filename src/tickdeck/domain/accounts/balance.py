@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from tickdeck.domain.aggregates import AggregateRoot
@@ -132,6 +134,6 @@ class BalanceAggregate(AggregateRoot):
         )
 
 
-def _check_amount(what: str, amount: Money) -> None:
-    if not amount > 0:
-        raise DomainError(f"{what}: the amount is {amount}; it must be above 0")
+def _check_amount(what: str, amount: object) -> None:
+    if not isinstance(amount, Decimal) or not amount.is_finite() or amount <= 0:
+        raise DomainError(f"{what}: the amount is {amount!r}; give a finite decimal.Decimal above 0")

@@ -173,7 +173,7 @@ class Position(AggregateRoot):
         position's event; if the position changes sides, ``position.closed`` and ``position.opened``.
 
         ``fee`` is in quote, and negative for a rebate. ``ts`` is the time of the fill, ns UTC. Raises ``ValueError`` if
-        ``quantity`` is not above 0.
+        ``quantity`` is not above 0 or ``price`` is negative; nothing has changed then.
         """
         before, cost_before = self.quantity, self.cost
         orders, trades = (self.opened_by, self.closed_by), (self.opened_by_trades, self.closed_by_trades)
@@ -268,6 +268,8 @@ class Position(AggregateRoot):
         nothing."""
         if not quantity > 0:
             raise ValueError(f"position {self.symbol}: the quantity of a fill is {quantity}; it must be above 0")
+        if price < 0:
+            raise ValueError(f"position {self.symbol}: the price of a fill is {price}; it must not be negative")
         with localcontext(EXACT):
             signed = quantity * side.sign
             held = self.quantity

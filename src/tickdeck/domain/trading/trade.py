@@ -17,7 +17,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
-from tickdeck.errors import InvalidTransition
+from tickdeck.errors import DomainError, InvalidTransition
 
 __all__ = ["Trade"]
 
@@ -74,6 +74,8 @@ class Trade(AggregateRoot):
     ) -> Self:
         """Set what the trade is about. This is no event yet: ``reserve`` or ``roll_back`` records it."""
         self._check(TradeStatus.RESERVED)
+        if limit is not None and limit <= 0:
+            raise DomainError(f"trade {self.trade_id}: its limit is {limit}; it must be above 0")
         self.symbol, self.side, self.quantity, self.limit = symbol, side, quantity, limit
         self.order_id, self.user_id, self.copied_from = order_id, user_id, copied_from
         return self
@@ -105,6 +107,8 @@ class Trade(AggregateRoot):
 
     def reserve(self, amount: Money, currency: str) -> None:
         """Phase one: ``amount`` units of ``currency`` are set aside for it."""
+        if not currency:
+            raise DomainError(f"trade {self.trade_id}: name the currency that is reserved for it")
         self._raise(TradeStatus.RESERVED, TradeReservedEvent, reserved=amount, reserved_currency=currency)
 
     def confirm(self, price: Price, quantity: Quantity, fees: Mapping[str, Money]) -> None:
