@@ -242,6 +242,17 @@ def test_two_refused_cancels_are_retried_once() -> None:
     assert cancels(core) == ["a", "a", "a"]
 
 
+def test_the_waits_that_a_record_leads_to_are_those_of_the_run() -> None:
+    core = Core().feed(approved(), cancel("a"), cancel("a"))
+    refused(refused(core))
+
+    again = Core()
+    for event in core.tape.events:
+        again.execution.recall(event)
+    assert again.execution._refusals == core.execution._refusals == {"a": 1}
+    assert again.execution._retries == core.execution._retries
+
+
 def test_a_cancel_that_failed_to_be_sent_is_retried() -> None:
     core = Core().feed(approved())
     core.venue.error = ConnectionError()

@@ -6,6 +6,7 @@ from application_kit import BTC, SECOND, Core, D, trade
 from protection_kit import cancelled, ended, entered, exits, shape
 from risk_kit import Puppet, do
 
+from tickdeck.application.engines import StopOrders
 from tickdeck.domain.values import OrderStatus
 
 
@@ -15,6 +16,19 @@ def test_a_filled_entry_is_protected_by_one_pair() -> None:
     assert [shape(order) for order in exits(core)] == [("sell", D(1), D(95), D(110))]
     assert exits(core)[0].reduce_only
     assert exits(core)[0].protects == core.orders[0].order_id
+
+
+def test_a_record_leads_to_the_best_price_of_a_position_whose_target_was_reached() -> None:
+    core, _ = entered("1", stop_loss=D(95), take_profit=D(110), stop_orders=StopOrders(pairs=False))
+    core.trades("105", "111")
+
+    again = Core(stop_orders=StopOrders(pairs=False))
+    for event in core.tape.events:
+        for engine in (again.portfolio, again.risk, again.execution):
+            engine.recall(event)
+    [there], [here] = core.risk.protections.book.live(), again.risk.protections.book.live()
+    assert there.triggered == here.triggered == "target"
+    assert there.best == here.best == D(111)
 
 
 def test_nothing_is_protected_before_a_fill() -> None:

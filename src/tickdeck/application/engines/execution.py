@@ -273,7 +273,8 @@ class ExecutionEngine:
             self._fold(event)
         elif isinstance(event, VenueCancelRefused):
             if event.order_id in self._open:
-                self._refusals[event.order_id] = self._refusals.get(event.order_id, 0) + 1
+                if event.order_id not in self._retries:  # else it will be repeated anyway
+                    self._refusals[event.order_id] = self._refusals.get(event.order_id, 0) + 1
             else:
                 self.unknown_reports += event.order_id not in self.orders
         elif isinstance(event, TimerSet | TimerFired | TimerCancelled):

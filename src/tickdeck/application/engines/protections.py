@@ -273,14 +273,13 @@ class Protections:
 
     def _look(self, p: Protection, worst: Price, best: Price) -> None:
         """The price went from ``worst`` to ``best`` (quote, seen from the position)."""
-        reached = p.reached(worst, best)
+        reached, before = p.reached(worst, best), p.best
+        p.see(best)  # as when it is read from the record
         order = p.exit
         if reached and (order is None or (reached == "target" and order.target is None and not order.is_market)):
             p.triggered = reached
             self._settle(p)
             return
-        before = p.best
-        p.see(best)
         if p.best != before or order is None:
             self._settle(p)
 
