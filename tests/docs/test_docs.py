@@ -161,7 +161,7 @@ def test_the_service_of_the_operations_page_has_a_configuration_and_a_command_th
     (toml, archive), (unit, _) = blocks(page, "toml"), blocks(page, "ini")
     (tmp_path / "maker.toml").write_text(f"{toml}\n{archive}")
     (started,) = re.findall(r"^ExecStart=\S+/tickdeck (.+)$", unit, re.MULTILINE)
-    words = started.replace("/etc/tickdeck", str(tmp_path)).split()
+    words = started.replace("CONFIG", str(tmp_path)).split()
 
     config = load_config(tmp_path / "maker.toml")
     result = CliRunner().invoke(main, [*words, "--help"], prog_name="tickdeck")

@@ -61,7 +61,7 @@ def doctor(
     Examples:
       tickdeck doctor
       tickdeck doctor --tape btcusdt.csv.gz --strategy mine.py:Breakout
-      tickdeck doctor --config run.toml --data /var/lib/tickdeck --json
+      tickdeck doctor --config run.toml --data DATA --json
       tickdeck doctor --config run.toml --exchange binance
     """
     from tickdeck.infrastructure.doctor import machine_findings

@@ -40,9 +40,9 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     \b
     Examples:
       tickdeck runs
-      tickdeck runs --data /var/lib/tickdeck --json
+      tickdeck runs --data DATA --json
       tickdeck runs rm 20261126-101500-a1b2c3
-      tickdeck runs archive maker --older-than 7d --to /archive
+      tickdeck runs archive maker --older-than 7d --to ARCHIVE
     """
     if ctx.invoked_subcommand is not None:
         if as_json or ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE:
@@ -78,7 +78,7 @@ def remove(names: tuple[str, ...], data: Path, as_json: bool) -> int:
     \b
     Examples:
       tickdeck runs rm 20261126-101500-a1b2c3
-      tickdeck runs rm last --data /var/lib/tickdeck
+      tickdeck runs rm last --data DATA
     """
     from tickdeck.infrastructure.runs import find_run, remove_runs
 
@@ -119,7 +119,7 @@ def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data
 
     \b
     Examples:
-      tickdeck runs archive maker --older-than 7d --to /archive
+      tickdeck runs archive maker --older-than 7d --to ARCHIVE
       tickdeck runs archive maker --older-than 30d --drop
     """
     from tickdeck.bootstrap import archive_market
