@@ -350,7 +350,7 @@ class LiveRun(Session):
 
     async def _hear(self, trading: LiveTrading) -> None:
         """Hear the private stream of an account. If it ends for good, the run ends; with several accounts, that account
-        halts and the others go on."""
+        halts, what becomes of its open orders is asked, and the others go on."""
         try:
             await trading.hear()
         except (ExchangeError, RunError) as error:
@@ -361,6 +361,7 @@ class LiveRun(Session):
             self.kernel.publish(NotificationAlert(text=text, severity="critical"))
             arguments = {"account": trading.account_id}
             self.kernel.publish(CommandReceived(command="halt", arguments=arguments, reason=reason, source="control"))
+            await trading.ask_instead()
 
     async def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something while the driver runs. An error in it ends the run."""

@@ -89,6 +89,10 @@ class LiveTrading:
         await self.venue.run()
         raise RunError(f"the private stream of {self._at} has ended; resume the run")
 
+    async def ask_instead(self) -> None:
+        """After ``hear`` has ended for good: ask the exchange for what it no longer says, until cancelled."""
+        await self.venue.ask_instead()
+
     async def wind_up(self, *, at_once: bool) -> bool:
         """Send no more orders, cancel those that are open, and compare the balances. Stops and targets stay at the
         venue; one that is being replaced is still sent. ``at_once``: a signal wants the process to end. Returns whether

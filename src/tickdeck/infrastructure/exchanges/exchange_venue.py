@@ -36,6 +36,7 @@ __all__ = ["ExchangeVenue"]
 _S = 1_000_000_000  # ns in a second
 _QUIET_NS = 2 * _S
 _CATCH_UP = 5.0  # seconds
+ASK_EVERY = 10.0  # seconds between two looks at an account without a private stream
 
 
 class ExchangeVenue:
@@ -233,6 +234,17 @@ class ExchangeVenue:
                 for order in self._unsettled():
                     self._doubts.look_up(order.order_id, order.symbol)
                 self._reconciliation.request(self._doubts.started)
+
+    async def ask_instead(self) -> None:
+        """After the private stream has ended for good: ask for what it no longer says, again and again, until
+        cancelled. An order that the exchange does not show stays in doubt, because the stream is missing as evidence.
+        """
+        self._doubts.connection = 0
+        while True:
+            for order in self._unsettled():
+                self._doubts.look_up(order.order_id, order.symbol)
+            self._reconciliation.request(self._doubts.started)
+            await self._clock.sleep(ASK_EVERY)
 
     async def cancel_unrecorded(self, orders: Sequence[Order]) -> str:
         """Cancel the open ones of ``orders``, although nothing can be recorded any more. Returns a remark for the user;
