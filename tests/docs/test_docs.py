@@ -222,7 +222,9 @@ def test_the_index_of_decisions_has_all_in_order_by_their_titles() -> None:
     rows = [f"| [{title[:4]}]({page.name}) | {title[5:]} |" for title, page in zip(titles, pages, strict=True)]
 
     assert [title[:4] for title in titles] == [page.name[:4] for page in pages]
-    assert re.findall(r"^\| \[\d.*$", (folder / "README.md").read_text("utf-8"), re.MULTILINE) == rows
+    index = (folder / "README.md").read_text("utf-8")
+    assert re.findall(r"^(\| \[\d.*\|) (?:in force|revoked|replaced)[^|]* \|$", index, re.MULTILINE) == rows
+    assert len(re.findall(r"^\| \[\d", index, re.MULTILINE)) == len(rows)
 
 
 def test_the_glossary_is_in_alphabetical_order_and_linked_where_its_terms_begin() -> None:
