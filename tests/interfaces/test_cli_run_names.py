@@ -50,6 +50,7 @@ def test_a_named_run_that_was_killed_is_continued_by_the_command_that_started_it
         (("--name", "../x"), "is not a name"),
         (("--name", "last"), "is not a name"),
         (("--name", ""), "is not a name"),
+        (("--name", "HALT"), "a file HALT beside the runs halts all of them"),
         (("--name", "x" * 65), "is not a name"),
         (("--resume-or-start",), "--resume-or-start needs --name"),
         (("--name", "a", "--resume-or-start", "--resume", "b"), "needs --name, and no --resume"),

@@ -35,7 +35,7 @@ def ordered_halt(folder: Path, *, beside: bool = False) -> CommandReceived | Non
         except FileNotFoundError:
             continue
         except OSError as error:
-            said = f"it cannot be read: {error.strerror}"
+            said = f"{path} cannot be read: {error.strerror}"
         reason = said.removesuffix(_CANCELS).strip()
         arguments = {"orders": "cancel"} if reason != said else {}
         reason = reason or f"there is a file {_HALT}"

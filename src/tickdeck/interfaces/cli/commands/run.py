@@ -45,6 +45,8 @@ def speed_value(text: str) -> float:
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text) or text == "last":
         raise click.BadParameter(f"{text!r} is not a name; use letters, digits, '-' and '_'")
+    if text.upper() == "HALT":
+        raise click.BadParameter(f"{text!r} is no name for a run: a file HALT beside the runs halts all of them")
     return text
 
 
