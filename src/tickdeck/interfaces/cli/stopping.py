@@ -12,6 +12,8 @@ from types import FrameType
 
 __all__ = ["GRACE_S", "Stopping"]
 
+_entered: list[Stopping] = []
+
 GRACE_S = 5.0
 """How long the current cascade may take to end after the first signal."""
 _LAST_WORDS_S = 2.0
@@ -27,7 +29,8 @@ class Stopping:
     ``GRACE_S`` seconds without ``settled()``, end the process with 128 plus the signal's number, whatever the main
     thread is doing. Before that, ``last_words(why)`` is called in another thread and may take two seconds.
 
-    If SIGHUP is ignored, as under ``nohup``, it stays ignored.
+    If SIGHUP is ignored, as under ``nohup``, it stays ignored. A child that is forked within the block is ended by
+    these signals, alone.
     """
 
     def __init__(self, request: Callable[[], None], last_words: Callable[[str], None]) -> None:
@@ -47,24 +50,33 @@ class Stopping:
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self._before.append((number, signal.signal(number, self._on_signal)))
+        _entered.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _entered.remove(self)
         for number, handler in self._before:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
-        os.write(self._write, _DONE)
-        self._thread.join()
+        if os.getpid() == self._process:  # otherwise the pipe is the parent's
+            os.write(self._write, _DONE)
+            self._thread.join()
         os.close(self._write)
         os.close(self._read)
 
+    def leave_to_parent(self) -> None:
+        """Called in a forked child. A handler in Python would not do: it notices a signal right before a call that
+        blocks only after the call."""
+        for number, _ in self._before:
+            signal.signal(number, signal.SIG_DFL)
+
     def settled(self) -> None:
         """The cascade has ended. From now on only a second signal ends the process immediately."""
-        os.write(self._write, _SETTLED)
+        if os.getpid() == self._process:
+            os.write(self._write, _SETTLED)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if os.getpid() != self._process:
-            # A child forked by a strategy or an edge: the pipe is its parent's, so the signal is the child's alone.
+        if os.getpid() != self._process:  # a child that is just beginning; the pipe is its parent's
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
             return
@@ -102,3 +114,11 @@ class Stopping:
         thread.start()
         thread.join(_LAST_WORDS_S)  # the main thread may hold a lock that `last_words` needs
         os._exit(code)
+
+
+def _leave_to_parent() -> None:
+    for stopping in _entered:
+        stopping.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
