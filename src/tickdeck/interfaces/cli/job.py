@@ -102,6 +102,12 @@ def drive(
             with contextlib.suppress(TapeError):  # closing fails for the same reason, and says less
                 close()
             raise
+        except Exception as error:
+            try:
+                close()
+            except TapeError as why:  # the tape is why the run could not go on
+                raise TapeError("; ".join((str(why), *run.remarks))) from error
+            raise
         except BaseException:
             close()
             raise
