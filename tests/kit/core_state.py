@@ -48,12 +48,12 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
 
 
 def _copies(engine: CopyEngine) -> dict[str, Any]:
-    parts = ("copy_id", "status", "wanted", "filled", "attempts", "is_over", "timer_id", "_filled", "_fees")
+    parts = ("saga_id", "status", "wanted", "filled", "attempts", "is_over", "timer_id", "_filled", "_fees")
     ledger, wishes = engine.ledger, engine._wishes
     return {
         "copies": {name: [getattr(copy, part) for part in parts] for name, copy in ledger.copies.items()},
         "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in ledger.copies.items()},
-        "orders": {order_id: copy.copy_id for order_id, copy in ledger.orders.items()},
+        "orders": {order_id: copy.saga_id for order_id, copy in ledger.orders.items()},
         "waiting": ledger._waiting,
         "exits": ledger._exits,
         "seen": list(wishes._seen),

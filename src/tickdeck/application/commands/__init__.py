@@ -8,8 +8,6 @@ from tickdeck.application.commands.copy_trade import (
     ExecuteCopyTradeCommand,
     ExecuteCopyTradeHandler,
     LeaderTrade,
-    ReconcileTradeCommand,
-    ReconcileTradeHandler,
 )
 from tickdeck.application.commands.copying import CopyTrading, Follower
 from tickdeck.application.commands.dispatcher import (
@@ -22,10 +20,17 @@ from tickdeck.application.commands.dispatcher import (
 )
 from tickdeck.application.commands.messages import Command, CommandHandler, Query, QueryHandler
 from tickdeck.application.commands.open_trades import OpenTrades
+from tickdeck.application.commands.reconcile_trade import (
+    ReconcileTradeCommand,
+    ReconcileTradeHandler,
+    SettleTradeCommand,
+    SettleTradeHandler,
+)
 from tickdeck.application.commands.repositories import (
     BalanceRepository,
     OrderRepository,
     PositionRepository,
+    ReconciliationRepository,
     Repository,
     TradeRepository,
 )
@@ -50,7 +55,10 @@ __all__ = [
     "QueryHandler",
     "ReconcileTradeCommand",
     "ReconcileTradeHandler",
+    "ReconciliationRepository",
     "Repository",
+    "SettleTradeCommand",
+    "SettleTradeHandler",
     "TradeRepository",
     "UnitOfWork",
     "log_commands",

@@ -11,10 +11,10 @@ from tickdeck.application.commands.copy_trade import (
     CopyRule,
     ExecuteCopyTradeCommand,
     LeaderTrade,
-    ReconcileTradeCommand,
 )
 from tickdeck.application.commands.dispatcher import Dispatcher
 from tickdeck.application.commands.open_trades import OpenTrades
+from tickdeck.application.commands.reconcile_trade import ReconcileTradeCommand
 from tickdeck.domain.aggregates import ValueObject
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, TickdeckError

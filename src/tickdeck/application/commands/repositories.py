@@ -11,7 +11,7 @@ from tickdeck.application.ports import FoundEvents, Snapshot, TapeQuery
 from tickdeck.domain.accounts import BalanceAggregate
 from tickdeck.domain.aggregates import AggregateRoot
 from tickdeck.domain.events import order_stream
-from tickdeck.domain.trading import Order, Position, Trade
+from tickdeck.domain.trading import Order, Position, Reconciliation, Trade
 from tickdeck.errors import AggregateNotFound, ConfigError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "BalanceRepository",
     "OrderRepository",
     "PositionRepository",
+    "ReconciliationRepository",
     "Repository",
     "TradeRepository",
 ]
@@ -154,6 +155,13 @@ class PositionRepository(Repository[Position]):
 
     def __init__(self, store: AggregateStore) -> None:
         super().__init__(store, lambda account_id, symbol: Position(symbol, account_id))
+
+
+class ReconciliationRepository(Repository[Reconciliation]):
+    """Reconciliations by account and trade id."""
+
+    def __init__(self, store: AggregateStore) -> None:
+        super().__init__(store, Reconciliation)
 
 
 class OrderRepository(Repository[Order]):

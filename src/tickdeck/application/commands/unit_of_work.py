@@ -12,6 +12,7 @@ from tickdeck.application.commands.repositories import (
     BalanceRepository,
     OrderRepository,
     PositionRepository,
+    ReconciliationRepository,
     Repository,
     TradeRepository,
 )
@@ -65,11 +66,13 @@ class UnitOfWork:
         self.balances = BalanceRepository(self._store)
         self.orders = OrderRepository(self._store)
         self.positions = PositionRepository(self._store)
+        self.reconciliations = ReconciliationRepository(self._store)
         self._repositories: tuple[Repository[Any], ...] = (
             self.trades,
             self.orders,
             self.positions,
             self.balances,
+            self.reconciliations,
             *repositories,
         )
         if any(repository.store is not self._store for repository in self._repositories):

@@ -70,6 +70,13 @@ from tickdeck.domain.events.protection import (
     ProtectionYieldedEvent,
 )
 from tickdeck.domain.events.raw import RawEvent
+from tickdeck.domain.events.reconciliation import (
+    ReconciliationEvent,
+    ReconciliationHandedOverEvent,
+    ReconciliationReadEvent,
+    ReconciliationSettledEvent,
+    reconciliation_stream,
+)
 from tickdeck.domain.events.registry import (
     catalogue_is_closed,
     close_catalogue,
@@ -204,6 +211,10 @@ __all__ = [
     "ProtectionTerms",
     "ProtectionYieldedEvent",
     "RawEvent",
+    "ReconciliationEvent",
+    "ReconciliationHandedOverEvent",
+    "ReconciliationReadEvent",
+    "ReconciliationSettledEvent",
     "RiskApprovedEvent",
     "RiskDayStarted",
     "RiskLimitBreachedEvent",
@@ -276,6 +287,7 @@ __all__ = [
     "payload_decoder",
     "plain_digits",
     "position_stream",
+    "reconciliation_stream",
     "trade_stream",
     "trigger_stream",
     "upcast",

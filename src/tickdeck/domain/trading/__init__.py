@@ -35,8 +35,11 @@ from tickdeck.domain.trading.protection_terms import (
     terms_of,
     why_terms_fail,
 )
+from tickdeck.domain.trading.reconciliation import Reconciliation
+from tickdeck.domain.trading.reconciliation_life_cycle import RECONCILIATION_TRANSITIONS, ReconciliationStatus
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
 from tickdeck.domain.trading.saga import Saga
+from tickdeck.domain.trading.silence import Silence, judge_silence
 from tickdeck.domain.trading.strategy_definition import StrategyDefinition
 from tickdeck.domain.trading.strategy_life_cycle import STRATEGY_TRANSITIONS, StrategyStatus
 from tickdeck.domain.trading.strategy_trades import TRADE_EVENTS, StrategyTrades
@@ -57,6 +60,7 @@ __all__ = [
     "ORDER_TRANSITIONS",
     "POSITION_TRANSITIONS",
     "PROTECTION_TRANSITIONS",
+    "RECONCILIATION_TRANSITIONS",
     "STRATEGY_TRANSITIONS",
     "TRADE_EVENTS",
     "TRADE_TRANSITIONS",
@@ -78,9 +82,12 @@ __all__ = [
     "PositionStatus",
     "Protection",
     "ProtectionStatus",
+    "Reconciliation",
+    "ReconciliationStatus",
     "RoundTrip",
     "RoundTrips",
     "Saga",
+    "Silence",
     "StrategyDefinition",
     "StrategyStatus",
     "StrategyTrades",
@@ -92,6 +99,7 @@ __all__ = [
     "TripFill",
     "check_symbol",
     "cut",
+    "judge_silence",
     "merged_terms",
     "parse_action",
     "reservation",

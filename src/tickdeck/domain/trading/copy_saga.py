@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from decimal import Context
+from typing import ClassVar
 
 from tickdeck.domain.events import OrderEvent, OrderFilledEvent, OrderPartiallyFilledEvent
 from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
 from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.saga import Saga
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
-from tickdeck.errors import InvalidTransition
 
 __all__ = ["CopySaga"]
 
 _AVERAGE = Context(prec=28)
 
 
-class CopySaga:
+class CopySaga(Saga[CopyStatus]):
     """What became of a copy so far. Each attempt is a trade in two phases with one order.
 
     ``wanted`` (base) is its size; ``filled`` (base) counts all attempts, and ``attempts`` their number. ``is_over``:
     its time is over, or its order is being cancelled, so no other attempt follows.
     """
 
+    what: ClassVar[str] = "copy"
+    transitions = COPY_TRANSITIONS
+
     def __init__(self, copy_id: str) -> None:
-        self.copy_id = copy_id
-        self.status = CopyStatus.NEW
+        super().__init__(copy_id, CopyStatus.NEW)
         self.wanted: Quantity = ZERO
         self.filled: Quantity = ZERO
         self.attempts = 0
         self.is_over = False
-        self.timer_id = 0
         self.trade = Trade("", copy_id)  # of the current attempt
         self._filled: Quantity = ZERO  # by the current attempt
         self._reported: Quantity = ZERO  # what the venue says is filled of it
@@ -51,7 +53,7 @@ class CopySaga:
 
     def order(self, trade: Trade) -> None:
         """An attempt begins: the money of ``trade`` is reserved, and its order follows."""
-        self._become(CopyStatus.ORDERED)
+        self.become(CopyStatus.ORDERED)
         self._begin(trade)
 
     def resume(self, trade: Trade) -> None:
@@ -67,15 +69,16 @@ class CopySaga:
     def cancel(self) -> None:
         """Its time is over: its order is being cancelled."""
         self.is_over = True
-        self._become(CopyStatus.CANCELLING)
+        self.become(CopyStatus.CANCELLING)
 
     def doubt(self) -> None:
-        """Nobody knows whether the venue has the order."""
-        self._become(CopyStatus.IN_DOUBT)
+        """Nobody knows whether the venue has the order. Does nothing if that is known already."""
+        if self.status is not CopyStatus.IN_DOUBT:
+            self.become(CopyStatus.IN_DOUBT)
 
     def end(self) -> None:
         """No other attempt follows."""
-        self._become(CopyStatus.COPIED if self.filled else CopyStatus.FAILED)
+        self.become(CopyStatus.COPIED if self.filled else CopyStatus.FAILED)
 
     # -- what happens to the order -----------------------------------------------------------------------------------
 
@@ -110,10 +113,3 @@ class CopySaga:
             self.wanted = trade.quantity
         self._filled = self._reported = self._notional = ZERO
         self._fees = {}
-
-    def _become(self, status: CopyStatus) -> None:
-        if status is self.status is CopyStatus.IN_DOUBT:
-            return
-        if status not in COPY_TRANSITIONS[self.status]:
-            raise InvalidTransition(f"copy {self.copy_id} is {self.status}; it cannot become {status}")
-        self.status = status

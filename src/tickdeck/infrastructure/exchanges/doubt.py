@@ -9,7 +9,7 @@ from typing import Any
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange, OrderFill, OrderResult
-from tickdeck.domain.trading import Order
+from tickdeck.domain.trading import Order, Silence, judge_silence
 from tickdeck.domain.values import ZERO, OrderStatus
 from tickdeck.errors import ExchangeError, UnknownOrder
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
@@ -202,9 +202,10 @@ class OrdersInDoubt:
         connection, now = self.connection, await self._exchange.server_time()
         if search.since is None:
             search.since = now
-        rules = self._exchange.capabilities
-        waited = now - search.since
-        if waited < rules.in_flight + rules.query_lag or now - search.sent > rules.lookup_window:
+        rules, waited = self._exchange.capabilities, now - search.since
+        wait, window = rules.in_flight + rules.query_lag, rules.lookup_window
+        silence = judge_silence(since=search.since, now=now, sent=search.sent, wait=wait, window=window)
+        if silence is not Silence.COUNTS:
             return False
         found = await self._elsewhere(search)
         if found is not None:

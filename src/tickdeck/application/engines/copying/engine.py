@@ -348,7 +348,7 @@ class CopyEngine:
         self, copy: CopySaga, copied_from: str, symbol: str, side: Side, quantity: Quantity, limit: Decimal | None
     ) -> Trade:
         number = copy.attempts + 1
-        trade_id = copy.copy_id if number == 1 else f"{copy.copy_id}{_AGAIN}{number}"
+        trade_id = copy.saga_id if number == 1 else f"{copy.saga_id}{_AGAIN}{number}"
         return Trade.create_copy_trade(
             self._portfolio.account_id,
             trade_id,

@@ -78,7 +78,7 @@ class CopyLedger:
 
     def file(self, copy: CopySaga, trade: Trade) -> None:
         """Keep a copy by its id and by the id of its order."""
-        self.copies[copy.copy_id] = copy
+        self.copies[copy.saga_id] = copy
         self.orders[trade.order_id] = copy
         if trade.status is trade.status.RESERVED and not copy.status.is_final:
             self._waiting[trade.order_id] = trade.reserved_currency, trade.reserved
