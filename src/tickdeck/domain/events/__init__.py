@@ -45,7 +45,6 @@ from tickdeck.domain.events.orders import (
     OrderRejectedEvent,
     OrderSubmittedEvent,
     OrderUnknownEvent,
-    order_stream,
 )
 from tickdeck.domain.events.portfolio import (
     DIFFERENCES,
@@ -57,8 +56,6 @@ from tickdeck.domain.events.portfolio import (
     PositionLiquidatedEvent,
     PositionOpenedEvent,
     PositionUpdatedEvent,
-    balance_stream,
-    position_stream,
 )
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.protection import (
@@ -104,6 +101,7 @@ from tickdeck.domain.events.strategy import (
     StrategyPaused,
     StrategyUpdated,
 )
+from tickdeck.domain.events.streams import balance_stream, order_stream, position_stream
 from tickdeck.domain.events.system import (
     CommandReceived,
     DeadLetterHandled,

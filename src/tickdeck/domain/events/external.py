@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
-from tickdeck.domain.events.portfolio import balance_stream
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.streams import balance_stream
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
 __all__ = ["TransferKind", "VenueExternalFillReported", "VenueExternalOrderReported", "VenueTransferReported"]

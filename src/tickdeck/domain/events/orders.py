@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import ClassVar
 
-from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.events.base import invalid
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.streams import OfOrder
 from tickdeck.domain.events.upcast import Fields, upcast
 from tickdeck.domain.values import Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 
@@ -28,11 +29,10 @@ __all__ = [
     "OrderRejectedEvent",
     "OrderSubmittedEvent",
     "OrderUnknownEvent",
-    "order_stream",
 ]
 
 
-class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+class OrderEvent(OfOrder, frozen=True, kw_only=True, gc=False):
     """Base of what happens to one order.
 
     ``order_id`` is our client order id. It is derived from the run's nonce and the id of the event that asked for the
@@ -50,10 +50,6 @@ class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """
 
     priority: ClassVar[Priority] = Priority.P1
-    order_id: str
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     strategy_id: str = ""
     side: Side | None = None
     quantity: Quantity | None = None
@@ -65,19 +61,6 @@ class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     reduce_only: bool = False
     reserved: Money = Decimal(0)
     reserved_currency: str = ""
-
-    @property
-    def aggregate_id(self) -> str:
-        return self.order_id
-
-    @property
-    def stream(self) -> str:
-        return order_stream(self.account_id, self.order_id)
-
-
-def order_stream(account_id: str, order_id: str) -> str:
-    """The stream of an order. It contains our conclusions and the reports from the venue."""
-    return f"order/{account_id}/{order_id}"
 
 
 class OrderSubmittedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):

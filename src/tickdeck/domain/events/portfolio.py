@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import ClassVar
 
-from tickdeck.domain.events.base import DomainEvent
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.streams import OfBalance, OfPosition
 from tickdeck.domain.events.upcast import Fields, upcast
 from tickdeck.domain.values import Money, Price, Quantity, Side
 
@@ -20,12 +20,10 @@ __all__ = [
     "PositionLiquidatedEvent",
     "PositionOpenedEvent",
     "PositionUpdatedEvent",
-    "balance_stream",
-    "position_stream",
 ]
 
 
-class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+class PositionEvent(OfPosition, frozen=True, kw_only=True, gc=False):
     """Base of what happens to one position. Emitted by the portfolio engine after a fill.
 
     ``quantity`` is in base, negative when short. All amounts are in ``currency``, the quote currency. ``cost`` is the
@@ -45,9 +43,6 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """
 
     priority: ClassVar[Priority] = Priority.P1
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     quantity: Quantity
     cost: Money
     average_price: Price
@@ -59,14 +54,6 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     closed_by_orders: tuple[str, ...] = ()
     opened_by_trades: tuple[str, ...] = ()
     closed_by_trades: tuple[str, ...] = ()
-
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.symbol}"
-
-    @property
-    def stream(self) -> str:
-        return position_stream(self.account_id, self.symbol)
 
 
 class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
@@ -94,7 +81,7 @@ class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
     version: ClassVar[int] = 3
 
 
-class MarginCallEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+class MarginCallEvent(OfPosition, frozen=True, kw_only=True, gc=False):
     """The equity of a leveraged position fell below a stated multiple of its maintenance requirement. Emitted by the
     portfolio engine, from a report of the venue, once for each position until it is flat.
 
@@ -104,9 +91,6 @@ class MarginCallEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "position.margin_called"
     priority: ClassVar[Priority] = Priority.P0
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     quantity: Quantity
     price: Price
     equity: Money
@@ -114,16 +98,8 @@ class MarginCallEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     liquidation_price: Price
     currency: str = ""
 
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.symbol}"
 
-    @property
-    def stream(self) -> str:
-        return position_stream(self.account_id, self.symbol)
-
-
-class PositionLiquidatedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+class PositionLiquidatedEvent(OfPosition, frozen=True, kw_only=True, gc=False):
     """The venue closed a leveraged position, because its equity fell to the maintenance requirement. Emitted by the
     portfolio engine, from a report of the venue, once. It follows ``position.closed`` and the balances, which book it.
 
@@ -133,9 +109,6 @@ class PositionLiquidatedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "position.liquidated"
     priority: ClassVar[Priority] = Priority.P0
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     side: Side
     quantity: Quantity
     price: Price
@@ -147,16 +120,8 @@ class PositionLiquidatedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     order_id: str = ""
     venue_trade_id: str = ""
 
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.symbol}"
 
-    @property
-    def stream(self) -> str:
-        return position_stream(self.account_id, self.symbol)
-
-
-class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+class BalanceEvent(OfBalance, frozen=True, kw_only=True, gc=False):
     """The balance of an account in one currency changed. Emitted by the portfolio engine.
 
     All amounts are in ``currency``. ``change`` is the change of ``total``. ``deposit`` is the part of it that was paid
@@ -174,9 +139,6 @@ class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "balance.updated"
     priority: ClassVar[Priority] = Priority.P1
     version: ClassVar[int] = 2
-    account_id: str = "main"
-    user_id: str = ""
-    currency: str
     total: Money
     free: Money
     locked: Money = Decimal(0)
@@ -185,19 +147,11 @@ class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     deposit: Money = Decimal(0)
     fee: Money = Decimal(0)
 
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.currency}"
-
-    @property
-    def stream(self) -> str:
-        return balance_stream(self.account_id, self.currency)
-
 
 DIFFERENCES = ("adopt", "halt", "ask")
 
 
-class AccountDifferenceFound(DomainEvent, frozen=True, kw_only=True, gc=False):
+class AccountDifferenceFound(OfBalance, frozen=True, kw_only=True, gc=False):
     """Our books and the venue disagree about a balance, by the same amount in two readings, and nothing explains it.
     Emitted by the portfolio engine.
 
@@ -207,30 +161,9 @@ class AccountDifferenceFound(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "account.difference_found"
     priority: ClassVar[Priority] = Priority.P0
-    account_id: str = "main"
-    user_id: str = ""
-    currency: str
     ours: Money
     venue: Money
     policy: str
-
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.currency}"
-
-    @property
-    def stream(self) -> str:
-        return balance_stream(self.account_id, self.currency)
-
-
-def position_stream(account_id: str, symbol: str) -> str:
-    """The stream of an account's position in one symbol."""
-    return f"position/{account_id}/{symbol}"
-
-
-def balance_stream(account_id: str, currency: str) -> str:
-    """The stream of an account's balance in one currency. It contains our events and the reports from the venue."""
-    return f"balance/{account_id}/{currency}"
 
 
 # -- from version 1 ---------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
-from tickdeck.domain.events.orders import order_stream
-from tickdeck.domain.events.portfolio import balance_stream, position_stream
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.streams import OfBalance, OfOrder, OfPosition
 from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 
-class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueOrderReported(OfOrder, frozen=True, kw_only=True, gc=False):
     """The state of an order, reported by the venue. The gateway itself reports ``unknown`` if sending failed without a
     clear result, and ``rejected`` if it did not send the order because trading is halted. An input of gateways.
 
@@ -45,10 +44,6 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "venue.order_reported"
     priority: ClassVar[Priority] = Priority.P1
     version: ClassVar[int] = 2
-    order_id: str
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     status: OrderStatus
     filled: Quantity = Decimal(0)
     venue_order_id: str = ""
@@ -57,16 +52,8 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     quantity: Quantity | None = None
     limit: Price | None = None
 
-    @property
-    def aggregate_id(self) -> str:
-        return self.order_id
 
-    @property
-    def stream(self) -> str:
-        return order_stream(self.account_id, self.order_id)
-
-
-class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueCancelRefused(OfOrder, frozen=True, kw_only=True, gc=False):
     """A cancel failed: the venue refused it, or it could not be sent. An input of gateways.
 
     It says nothing about the order, which may still be open, filled or unknown to the venue. A venue that knows the
@@ -74,22 +61,10 @@ class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
     """
 
     event_type: ClassVar[str] = "venue.cancel_refused"
-    order_id: str
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     reason: str = ""
 
-    @property
-    def aggregate_id(self) -> str:
-        return self.order_id
 
-    @property
-    def stream(self) -> str:
-        return order_stream(self.account_id, self.order_id)
-
-
-class VenueOrderNotFound(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueOrderNotFound(OfOrder, frozen=True, kw_only=True, gc=False):
     """No source at the venue knows an order in doubt, after the wait that the venue's profile states. An input of
     gateways.
 
@@ -99,23 +74,11 @@ class VenueOrderNotFound(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "venue.order_not_found"
     priority: ClassVar[Priority] = Priority.P1
-    order_id: str
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     sources: tuple[str, ...]
     waited: int
 
-    @property
-    def aggregate_id(self) -> str:
-        return self.order_id
 
-    @property
-    def stream(self) -> str:
-        return order_stream(self.account_id, self.order_id)
-
-
-class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueFillReported(OfOrder, frozen=True, kw_only=True, gc=False):
     """The venue filled a part of an order. An input of gateways.
 
     ``quantity`` is in base, ``price`` in quote, ``fee`` in ``fee_currency``. ``venue_trade_id`` is unique per symbol; a
@@ -125,10 +88,6 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "venue.fill_reported"
     priority: ClassVar[Priority] = Priority.P0
     version: ClassVar[int] = 2
-    order_id: str
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     side: Side
     price: Price
     quantity: Quantity
@@ -146,16 +105,8 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
         if self.liquidity not in ("maker", "taker"):
             raise invalid(self, "liquidity", "'maker' or 'taker'")
 
-    @property
-    def aggregate_id(self) -> str:
-        return self.order_id
 
-    @property
-    def stream(self) -> str:
-        return order_stream(self.account_id, self.order_id)
-
-
-class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueBalanceReported(OfBalance, frozen=True, kw_only=True, gc=False):
     """The balance of an account in one currency, reported by the venue. An input of gateways; the paper venue reports
     at the start.
 
@@ -165,22 +116,11 @@ class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "venue.balance_reported"
     priority: ClassVar[Priority] = Priority.P1
     version: ClassVar[int] = 2
-    account_id: str = "main"
-    user_id: str = ""
-    currency: str
     total: Money
     locked: Money = Decimal(0)
 
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.currency}"
 
-    @property
-    def stream(self) -> str:
-        return balance_stream(self.account_id, self.currency)
-
-
-class VenueMarginCallReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueMarginCallReported(OfPosition, frozen=True, kw_only=True, gc=False):
     """The venue warns that a leveraged position is close to its liquidation. An input of gateways.
 
     ``quantity`` is that of the position (base, negative when short), ``price`` the market's. ``equity`` is what is left
@@ -189,9 +129,6 @@ class VenueMarginCallReported(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "venue.margin_call_reported"
     priority: ClassVar[Priority] = Priority.P0
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     quantity: Quantity
     price: Price
     equity: Money
@@ -199,16 +136,8 @@ class VenueMarginCallReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     liquidation_price: Price
     currency: str = ""
 
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.symbol}"
 
-    @property
-    def stream(self) -> str:
-        return position_stream(self.account_id, self.symbol)
-
-
-class VenueLiquidationReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+class VenueLiquidationReported(OfPosition, frozen=True, kw_only=True, gc=False):
     """The venue closed a leveraged position by itself. An input of gateways.
 
     ``side`` is that of the closing trade, ``quantity`` (base, above 0) and ``price`` (quote) are what it traded.
@@ -217,9 +146,6 @@ class VenueLiquidationReported(DomainEvent, frozen=True, kw_only=True, gc=False)
 
     event_type: ClassVar[str] = "venue.liquidation_reported"
     priority: ClassVar[Priority] = Priority.P0
-    symbol: str
-    account_id: str = "main"
-    user_id: str = ""
     side: Side
     price: Price
     quantity: Quantity
@@ -232,14 +158,6 @@ class VenueLiquidationReported(DomainEvent, frozen=True, kw_only=True, gc=False)
         for name in ("price", "quantity"):
             if getattr(self, name) <= 0:
                 raise invalid(self, name, "above 0")
-
-    @property
-    def aggregate_id(self) -> str:
-        return f"{self.account_id}/{self.symbol}"
-
-    @property
-    def stream(self) -> str:
-        return position_stream(self.account_id, self.symbol)
 
 
 class VenueInstrumentReported(DomainEvent, frozen=True, kw_only=True, gc=False):
