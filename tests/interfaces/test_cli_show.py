@@ -20,7 +20,7 @@ from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.control.messages import socket_path
 
-WHAT = ("health", "orders", "positions", "balances", "pnl", "history")
+WHAT = ("health", "orders", "positions", "balances", "pnl", "strategies", "history")
 ONLY_LIVE = {"feeds", "failures", "dead_letters", "dropped", "tape_waiting", "tape_failure"}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.kernel import Kernel, money_context
-from tickdeck.application.results import JOURNAL_EVENTS, RunQueries, TradeJournal
-from tickdeck.bootstrap.record import trade_journal
+from tickdeck.application.results import JOURNAL_EVENTS, STRATEGY_EVENTS, RunQueries, StrategyStates, TradeJournal
+from tickdeck.bootstrap.record import strategy_states, trade_journal
 from tickdeck.bootstrap.recorded_state import recorded_core
 from tickdeck.bootstrap.session import Session
 from tickdeck.domain.events import DomainEvent
@@ -27,48 +27,59 @@ __all__ = ["SessionQueries", "answer_from_tape"]
 class SessionQueries:
     """Answers queries about ``run`` in its event loop, between two inputs. It publishes nothing.
 
-    The trade journal is read from the tape, in another thread, when it is first needed. Then it follows the run.
+    The trade journal and the states of the strategies are read from the tape, in another thread, when they are first
+    needed. Then they follow the run.
     """
 
     def __init__(self, run: Session) -> None:
         self._run = run
-        self._journal: TradeJournal | None = None
+        self._read: tuple[TradeJournal, StrategyStates] | None = None
         self._turn = asyncio.Lock()
-        self._queries = RunQueries(run.core, journal=self._known_journal, figures=run.figures, health=self._health)
+        self._queries = RunQueries(
+            run.core,
+            journal=lambda: self._known()[0],
+            figures=run.figures,
+            health=self._health,
+            states=lambda: self._known()[1],
+        )
 
     async def answer(self, query: str, arguments: Mapping[str, str]) -> dict[str, Any]:
         """The answer, JSON-ready. Raises ``ConfigError`` for an unknown query, a wrong argument, and a query that the
         run cannot answer yet."""
-        if query == "pnl":
-            await self._read_journal()
+        if query in ("pnl", "strategies"):
+            await self._read_tape()
         return _envelope(self._run.manifest.run_id, query, self._run.kernel, running=True) | self._queries.answer(
             query, arguments
         )
 
-    def _known_journal(self) -> TradeJournal:
-        assert self._journal is not None
-        return self._journal
+    def _known(self) -> tuple[TradeJournal, StrategyStates]:
+        assert self._read is not None
+        return self._read
 
-    async def _read_journal(self) -> None:
+    async def _read_tape(self) -> None:
         run = self._run
         async with self._turn:
-            if self._journal is not None:
+            if self._read is not None:
                 return
             if not run.caught_up():
                 raise ConfigError("the run executes its record again; ask again in a moment")
             later: list[DomainEvent] = []
-            reading = [run.kernel.subscribe(cls, later.append, component="report") for cls in JOURNAL_EVENTS]
+            kinds = (*JOURNAL_EVENTS, *STRATEGY_EVENTS)
+            reading = [run.kernel.subscribe(cls, later.append, component="report") for cls in kinds]
             try:
                 upto = run.tape.last_seq
                 await run.tape.wait_durable_async(upto)
                 journal = await asyncio.to_thread(trade_journal, run.folder, upto=upto)
+                states = await asyncio.to_thread(strategy_states, run.folder, upto=upto)
             finally:
                 for subscription in reading:
                     subscription.cancel()
             for event in later:
                 journal.apply(event)
+                states.apply(event)
             journal.follow(run.kernel)
-            self._journal = journal
+            states.follow(run.kernel)
+            self._read = journal, states
 
     def _health(self, account_id: str) -> dict[str, Any]:
         run = self._run
@@ -114,7 +125,13 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
         end = summary.figures if len(core.accounts) == 1 or not account_id else None
         return {"status": summary.status, "figures": msgspec.to_builtins(end)}
 
-    queries = RunQueries(core, journal=lambda: trade_journal(folder), figures=figures, health=health)
+    queries = RunQueries(
+        core,
+        journal=lambda: trade_journal(folder),
+        figures=figures,
+        health=health,
+        states=lambda: strategy_states(folder),
+    )
     return _envelope(manifest.run_id, query, core.kernel, running=False) | queries.answer(query, arguments)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import MarketDataFeed, TapeQuery
 from tickdeck.application.proof import Trace, merge_record, trace
-from tickdeck.application.results import JOURNAL_EVENTS, TradeJournal
+from tickdeck.application.results import JOURNAL_EVENTS, STRATEGY_EVENTS, StrategyStates, TradeJournal
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.domain.events import (
     DomainEvent,
@@ -109,6 +109,15 @@ def trade_journal(folder: Path, *, upto: int | None = None) -> TradeJournal:
     for event in open_record(folder, TapeQuery(types=JOURNAL_EVENTS, last_seq=upto)):
         journal.apply(event)
     return journal
+
+
+def strategy_states(folder: Path, *, upto: int | None = None) -> StrategyStates:
+    """What the strategies of the run in ``folder`` are, up to ``seq`` ``upto``, from its tape alone. Raises
+    ``RunError`` if it is not a run."""
+    states = StrategyStates()
+    for event in open_record(folder, TapeQuery(types=STRATEGY_EVENTS, last_seq=upto)):
+        states.apply(event)
+    return states
 
 
 def _is_in_market(query: TapeQuery, manifest: Manifest) -> bool:

@@ -13,17 +13,20 @@ from tickdeck.application.results.journal import (
 from tickdeck.application.results.queries import QUERIES, RunQueries
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
+from tickdeck.application.results.strategy_states import STRATEGY_EVENTS, StrategyStates
 from tickdeck.application.results.summary import RunObserver, Summary, summarise
 
 __all__ = [
     "JOURNAL_EVENTS",
     "QUERIES",
     "STATISTICS_BY",
+    "STRATEGY_EVENTS",
     "Performance",
     "PerformanceObserver",
     "Reasons",
     "RunObserver",
     "RunQueries",
+    "StrategyStates",
     "Summary",
     "TradeJournal",
     "TradeStatistics",

@@ -13,7 +13,9 @@ from tickdeck.application.engines import BracketEngine, ExecutionEngine, Portfol
 from tickdeck.application.engines.trading_gate import AT_THE_END, HaltedBy
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
-from tickdeck.domain.trading import Bracket, Order, Protection, RoundTrip, cut
+from tickdeck.application.results.strategy_states import StrategyStates
+from tickdeck.domain.events import StateLeg, StateUpdated
+from tickdeck.domain.trading import Bracket, Order, Protection, RoundTrip, StrategyDefinition, cut
 from tickdeck.domain.values import OrderStatus, plain
 from tickdeck.errors import ConfigError, format_value
 
@@ -28,6 +30,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "balances": ("account",),
     "brackets": ("symbol", "strategy", "account"),
     "pnl": ("by", "account"),
+    "strategies": ("strategy", "account"),
     "health": ("account",),
 }
 QUERIES = tuple(_ARGUMENTS)
@@ -59,9 +62,10 @@ class Engines(Protocol):
 class RunQueries:
     """Answers from the state of ``engines``, and changes nothing.
 
-    ``journal()`` is the trade journal of the run. ``figures(account)`` are the equity and the other totals of an
-    account (empty: of all together), ``None`` where they are not known. ``health(account)`` adds what only the caller
-    knows. All amounts are text without an exponent, all times ns UTC.
+    ``journal()`` is the trade journal of the run, and ``states()`` what is known of its strategies.
+    ``figures(account)`` are the equity and the other totals of an account (empty: of all together), ``None`` where
+    they are not known. ``health(account)`` adds what only the caller knows. All amounts are text without an
+    exponent, all times ns UTC.
     """
 
     def __init__(
@@ -71,11 +75,13 @@ class RunQueries:
         journal: Callable[[], TradeJournal],
         figures: Callable[[str], Mapping[str, Any]],
         health: Callable[[str], Mapping[str, Any]],
+        states: Callable[[], StrategyStates] = StrategyStates,
     ) -> None:
         self._engines = engines
         self._journal = journal
         self._figures = figures
         self._health = health
+        self._states = states
         self._answers: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
             "orders": self._orders,
             "history": self._history,
@@ -83,6 +89,7 @@ class RunQueries:
             "balances": self._balances,
             "brackets": self._brackets,
             "pnl": self._pnl,
+            "strategies": self._strategies,
             "health": self._own_health,
         }
 
@@ -180,6 +187,28 @@ class RunQueries:
             "by": by,
             "closed": [_texts(**{by: line.pop("key")} | line) for line in lines],
             "open": [_trip(trip) for trip in still_open],
+        }
+
+    def _strategies(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The strategies, also deleted ones, with what they hold by their own trades and what they said last."""
+        wanted, states = arguments.get("strategy", ""), self._states()
+        chosen = self._chosen(arguments)
+        accounts, views = {one.portfolio.account_id for one in chosen}, chosen[0].portfolio.view
+        open_orders = [order for one in chosen for order in one.execution.open_of()]
+        trips = [
+            trip for trip in self._journal().open(lambda symbol: views(symbol).price) if trip.account_id in accounts
+        ]
+        return {
+            "strategies": [
+                _strategy(
+                    definition,
+                    states.said.get(strategy_id),
+                    open_orders=sum(order.strategy_id == strategy_id for order in open_orders),
+                    legs=[_leg(trip) for trip in trips if trip.strategy_id == strategy_id],
+                )
+                for strategy_id, definition in states.definitions.items()
+                if wanted in ("", strategy_id)
+            ]
         }
 
     def _own_health(self, arguments: Mapping[str, str]) -> dict[str, Any]:
@@ -290,6 +319,35 @@ def _protection(protection: Protection, execution: ExecutionEngine) -> dict[str,
         status=protection.status.value,
         in_doubt=order.order_id if order is not None and order.status is OrderStatus.UNKNOWN else None,
     )
+
+
+def _strategy(
+    definition: StrategyDefinition, said: StateUpdated | None, *, open_orders: int, legs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return _texts(
+        strategy_id=definition.strategy_id,
+        name=definition.name,
+        strategy_type=definition.strategy_type,
+        role=None if definition.role is None else definition.role.value,
+        status=definition.status.value,
+        reason=definition.reason,
+        created_by=definition.created_by,
+        parameters=definition.parameters,
+        open_orders=open_orders,
+        legs=legs,
+        state=None if said is None else {"ts": said.ts, "values": said.values, "legs": [*map(_said_leg, said.legs)]},
+    )
+
+
+def _leg(trip: RoundTrip) -> dict[str, Any]:
+    """What a strategy holds in one symbol of one account."""
+    names = ("symbol", "side", "held", "entry_price", "entry_ts", "fees", "pnl", "currency", "account_id", "user_id")
+    leg = _trip(trip)
+    return {name: leg[name] for name in names}
+
+
+def _said_leg(leg: StateLeg) -> dict[str, Any]:
+    return _texts(symbol=leg.symbol, quantity=leg.quantity, average_price=leg.average_price)
 
 
 def _trip(trip: RoundTrip) -> dict[str, Any]:

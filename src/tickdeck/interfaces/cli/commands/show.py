@@ -17,7 +17,7 @@ from tickdeck.interfaces.cli.output import note, one_line, print_json
 
 __all__ = ["show"]
 
-_WHAT = ("health", "orders", "positions", "brackets", "balances", "pnl", "history")
+_WHAT = ("health", "orders", "positions", "brackets", "balances", "pnl", "strategies", "history")
 _BY = ("strategy", "symbol", "day", "user", "account")
 
 
@@ -25,7 +25,7 @@ _BY = ("strategy", "symbol", "day", "user", "account")
 @run_argument
 @click.argument("what", type=click.Choice(_WHAT), default="health")
 @click.option("--symbol", default="", metavar="S", help="With orders, history and brackets: only this symbol.")
-@click.option("--strategy", default="", metavar="ID", help="With orders, history and brackets: only this strategy.")
+@click.option("--strategy", default="", metavar="ID", help="With orders, history, brackets, strategies: only this one.")
 @click.option("--account", default="", metavar="NAME", help="Only this account, in a run with several.")
 @click.option("--limit", default="", metavar="N", help="With history: at most this many orders; default: 100.")
 @click.option("--by", type=click.Choice(_BY), metavar="KEY", help=f"With pnl: by {', '.join(_BY)}; default: strategy.")
@@ -42,8 +42,8 @@ def show(
     data: Path,
     as_json: bool,
 ) -> int:
-    """Show the open orders of RUN, its positions, its bracket orders, its balances, its PnL, the orders that ended, or
-    how it is (health, the default).
+    """Show the open orders of RUN, its positions, its bracket orders, its balances, its PnL, its strategies, the orders
+    that ended, or how it is (health, the default).
 
     A running run answers from its memory; nothing of this is recorded. Of another run, the state at the end of its tape
     is shown, without prices. `tickdeck trades` lists the trades behind the PnL.
@@ -178,6 +178,32 @@ def _print_pnl(answer: dict[str, Any]) -> None:
         click.echo(f"open: {trip['strategy_id'] or 'no strategy'}: {what}, {_money(trip['pnl'], trip['currency'])}")
 
 
+def _print_strategies(answer: dict[str, Any]) -> None:
+    rows = [
+        (
+            each["strategy_id"],
+            each["strategy_type"],
+            each["role"],
+            each["status"],
+            f"{each['open_orders']:,}",
+            each["created_by"],
+            each["reason"],
+        )
+        for each in answer["strategies"]
+    ]
+    columns = ("strategy", "class", "role", "status", ">open orders", "created by", "because")
+    _table(columns, rows, "there are no such strategies")
+    for each in answer["strategies"]:
+        for leg in each["legs"]:
+            account = f" in {leg['account_id']}" if len({one["account_id"] for one in each["legs"]}) > 1 else ""
+            what = f"{leg['side']} {_short(leg['held'])} {leg['symbol']}{account} at {_short(leg['entry_price'])}"
+            click.echo(f"{each['strategy_id']}: {what}, {_money(leg['pnl'], leg['currency'])}")
+        if each["state"] is not None:
+            said = ", ".join(f"{name}={value}" for name, value in each["state"]["values"].items())
+            legs = (f"{leg['quantity']} {leg['symbol']}" for leg in each["state"]["legs"])
+            click.echo(one_line(f"{each['strategy_id']} says: {', '.join(filter(None, (said, *legs))) or 'nothing'}"))
+
+
 def _print_health(answer: dict[str, Any]) -> None:
     lines: list[tuple[str, str]] = [("status", answer["status"])]
     lines.append(("trading", _trading(answer["halted_by"], answer["halted"])))
@@ -208,6 +234,7 @@ _PRINT: dict[str, Callable[[dict[str, Any]], None]] = {
     "brackets": _print_brackets,
     "balances": _print_balances,
     "pnl": _print_pnl,
+    "strategies": _print_strategies,
 }
 
 
