@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from gate_processes import left_alone
-from gate_runs import config, play
+from gate_runs import config, finish, looking_up_often, play
 from test_changed_code import Recorded
 from test_kill_and_resume import kill_again_and_again
 
-from tickdeck.bootstrap import open_record, trace_of, verify_run
+from tickdeck.bootstrap import answer_from_tape, open_record, start_run, trace_of, verify_run
 from tickdeck.domain.events import BracketChangedEvent, BracketOpenedEvent
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
+from tickdeck.infrastructure.runs import CoreStates
 
 SIMULATED = config("Bracketed", symbols=("BTCUSDT", "ETHUSDT"), seconds=12, paper=PaperConfig(jitter_ns=30_000_000))
 
@@ -65,6 +68,19 @@ def test_restoring_brackets_from_the_record_gives_the_state_of_executing_it(tmp_
         taken_up = recorded.taken_up(recorded.events[:cut], {})
         for part, state in executed.items():
             assert taken_up[part] == state, (cut, part)
+
+
+@pytest.mark.parametrize("state_every", [0, 200], ids=["from the tape", "from a snapshot"])
+def test_brackets_of_a_stopped_run_are_shown_as_they_were(tmp_path: Path, state_every: int) -> None:
+    run = start_run(msgspec.structs.replace(SIMULATED, state_every=state_every), tmp_path)
+    with looking_up_often():
+        finish(run, stop=lambda: run.kernel.inputs > 900)
+    assert bool(list(CoreStates(run.folder).newest_first())) == bool(state_every)
+    ended = {name: (one.status, one.reason, one.held) for name, one in run.core.brackets.brackets.items()}
+
+    shown = answer_from_tape(run.folder, "brackets", {})["brackets"]
+
+    assert {one["bracket_id"]: (one["status"], one["reason"], Decimal(one["held"])) for one in shown} == ended
 
 
 @pytest.mark.slow

@@ -17,15 +17,18 @@ from tickdeck.bootstrap.live import LiveRun
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
+    BracketOpenedEvent,
     DomainEvent,
     OrderSubmittedEvent,
     ProtectionDecidedEvent,
     VenueFillReported,
 )
+from tickdeck.domain.trading import BracketStatus
 from tickdeck.infrastructure.config import StrategyConfig
 
 __all__ = ["key", "short_lag", "venue_process"]
 
+BRACKETED = (StrategyConfig(spec=f"{STRATEGIES}:Bracketed"),)
 CAREFUL = (StrategyConfig(spec=f"{STRATEGIES}:Careful"),)
 
 
@@ -50,6 +53,20 @@ def check(run: LiveRun, url: str) -> list[DomainEvent]:
     assert not [event for event in events if isinstance(event, AccountDifferenceFound)]
     assert verify_run(run.folder)[0].identical
     return events
+
+
+def check_brackets(run: LiveRun, events: list[DomainEvent]) -> None:
+    """Each bracket is over or says what it holds, and what they hold together is never unprotected in silence."""
+    assert len([event for event in events if isinstance(event, BracketOpenedEvent)]) > 3
+    for bracket in run.core.brackets.brackets.values():
+        protection = run.core.risk.protections.book.protections.get(bracket.saga_id)
+        if protection is None:
+            assert bracket.status is BracketStatus.FAILED
+        else:
+            assert bracket.held == protection.held
+            assert bracket.status.is_over == (
+                protection.ended and not run.core.execution.orders[bracket.saga_id].is_open
+            )
 
 
 def reasons(events: list[DomainEvent]) -> set[str]:
@@ -89,3 +106,32 @@ def test_a_protected_live_run_killed_repeatedly_agrees_with_the_exchange(
     run = finish(folder)
 
     assert "protect" in reasons(check(run, venue_process))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("faults", ["", "seed=1 drop_ack=0.1 late_fill=0.2:1s"])
+def test_a_live_run_with_brackets_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
+    async def work() -> None:
+        async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
+            run = start_live_run(config(venue.url, 8, strategies=BRACKETED), tmp_path)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            check_brackets(run, await asyncio.to_thread(check, run, venue.url))
+
+    asyncio.run(work())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue_process", ["seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
+def test_a_live_run_with_brackets_killed_repeatedly_agrees_with_the_exchange(
+    tmp_path: Path, venue_process: str
+) -> None:
+    rng = random.Random(4)
+    for _ in range(3):
+        kill_after(venue_process, tmp_path, rng.randrange(20, 100), "Bracketed")
+    (folder,) = tmp_path.iterdir()
+    run = finish(folder)
+
+    check_brackets(run, check(run, venue_process))

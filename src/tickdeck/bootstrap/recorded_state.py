@@ -20,10 +20,11 @@ from tickdeck.infrastructure.tape.null import NullTape
 
 __all__ = ["recorded_core"]
 
-_OF_ACCOUNTS = ("accounts", "risk", "execution", "portfolio", "figures")
+_OF_ACCOUNTS = ("accounts", "risk", "execution", "portfolio", "figures", "brackets")
 _STATE = (
     "account.*",
     "balance.*",
+    "bracket.*",
     "command.*",
     "order.*",
     "position.*",
@@ -46,6 +47,7 @@ def recorded_core(folder: Path, manifest: Manifest, config: RunConfig, tape: Tap
         if after:
             for account in core.accounts:
                 account.recall(event)
+            core.brackets.recall(event)
         else:
             core.recall(event)
     for event in tape.read(TapeQuery(first_seq=tape.last_seq)):
