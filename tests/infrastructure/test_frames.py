@@ -197,3 +197,33 @@ def test_what_a_power_cut_left_unwritten_ends_a_segment_and_the_next_writer_goes
         again.write(Frame(999, b"next"))
     assert list(FrameReader(tmp_path)) == [*left, Frame(999, b"next")]
     assert frame_faults(tmp_path, None) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sectors_that_a_power_cut_left_unwritten_never_give_other_frames(tmp_path: Path, seed: int) -> None:
+    """What can be unpacked behind them is no text that was recorded, so the segment ends before their write."""
+    rng = random.Random(seed)
+    frames = [
+        Frame(ts, b'{"e":"trade","p":"%d.%02d","q":"0.%05d"}' % tuple(rng.randrange(99) for _ in range(3)))
+        for ts in range(1, 3_001)
+    ]
+    writer = FrameWriter(tmp_path)
+    ends = []  # of writes: bytes, frames
+    (segment,) = tmp_path.glob("*.gz")
+    for number, frame in enumerate(frames, 1):
+        writer.write(frame)
+        if number in (500, 520, 1_500, 3_000):
+            writer.flush()
+            ends.append((segment.stat().st_size, number))
+    data = bytearray(segment.read_bytes())
+    (synced, _), *_ = ends
+    lost = [at for at in range(-(-synced // 512) * 512, len(data), 512) if rng.random() < 0.3]
+    for at in lost:
+        data[at : at + 512] = bytes(len(data[at : at + 512]))
+    segment.write_bytes(data)
+
+    whole = max(number for end, number in ends if end <= (lost[0] if lost else len(data)))
+    assert list(FrameReader(tmp_path)) == frames[:whole]
+    with contextlib.closing(FrameWriter(tmp_path)) as again:
+        assert again.frames == whole
+    assert frame_faults(tmp_path, None) == []

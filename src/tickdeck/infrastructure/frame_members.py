@@ -104,8 +104,10 @@ def last_head(segment: Path) -> tuple[int, MemberHead] | None:
 
 _FLUSHED = b"\x00\x00\xff\xff"
 """The end of what ``MemberPacker.pack`` returns."""
-_UNWRITTEN = re.compile(rb"\x00{32,}|\x00{5,}\Z")
-"""What a disk has where nothing was written; packed text seldom looks like this."""
+_UNWRITTEN = bytes(16)
+"""What a disk has where nothing was written; packed messages never look like this."""
+_FEW_UNWRITTEN = re.compile(rb"\x00{8,}|\x00{5,}\Z")
+"""The same where little of a write is in a sector; packed messages seldom look like this."""
 _SOON = 16  # bytes after zeros, in which unpacking fails at the latest
 
 
@@ -172,8 +174,9 @@ class Unpacker:
     """Unpacks a segment, or its rest from the beginning of a member on. ``feed`` raises ``zlib.error`` for damaged
     data.
 
-    A power cut may leave zeros in place of what was written last and not synced. The data ends before them, after the
-    last text that was written completely. If there was more, the next member says that it does not follow.
+    A power cut may leave zeros in place of what was written last and not synced, in any of its sectors. The data ends
+    before the first of them, after the last text that was written completely, even if the rest could be unpacked: that
+    gives other text. If there was more, the next member says that it does not follow.
     """
 
     def __init__(self) -> None:
@@ -185,11 +188,16 @@ class Unpacker:
     def feed(self, data: bytes) -> list[MemberPart]:
         """The lines that end in the next ``data`` of the segment."""
         parts: list[MemberPart] = []
-        while data and not self._is_cut_off:
+        if self._is_cut_off:
+            return parts
+        data, self._waiting = self._waiting + data, b""
+        begins = self._unpacker is None and data.startswith(_BEGIN)
+        zeros = data.find(_UNWRITTEN, HEAD_SIZE if begins else 0)  # the head of the first frames has zeros
+        if zeros >= 0:
+            data = self._cut_off(data, zeros)
+        while data:
             begins, head = self._unpacker is None, None
             if self._unpacker is None:
-                data = self._waiting + data
-                self._waiting = b""
                 if len(data) < HEAD_SIZE and (data.startswith(_BEGIN) or _BEGIN.startswith(data)):
                     self._waiting = data
                     break
@@ -209,11 +217,15 @@ class Unpacker:
             return unpacker.decompress(data)
         except zlib.error:
             zeros = _zeros_at(data, _damage(before.copy(), data))
-            whole = data.rfind(_FLUSHED, 0, zeros) if zeros is not None else -1
             if zeros is None:
                 raise
-            self._is_cut_off = True
-            return before.decompress(data[: whole + len(_FLUSHED)]) if whole >= 0 else b""
+            return before.decompress(self._cut_off(data, zeros))
+
+    def _cut_off(self, data: bytes, zeros: int) -> bytes:
+        """What was written completely before the write with ``zeros``. Nothing is fed after it."""
+        self._is_cut_off = True
+        whole = data.rfind(_FLUSHED, 0, zeros)
+        return data[: whole + len(_FLUSHED)] if whole >= 0 else b""
 
 
 def _damage(unpacker: zlib._Decompress, data: bytes) -> int:
@@ -229,7 +241,7 @@ def _damage(unpacker: zlib._Decompress, data: bytes) -> int:
 def _zeros_at(data: bytes, damage: int) -> int | None:
     """The index of the zeros that a power cut left in place of what was written, and which are the damage; ``None`` if
     it is another one."""
-    for zeros in _UNWRITTEN.finditer(data):
+    for zeros in _FEW_UNWRITTEN.finditer(data):
         if zeros.start() <= damage <= zeros.end() + _SOON:
             return zeros.start()
     return None
