@@ -36,6 +36,31 @@ class TestPaperExchange(ExchangeContract):
         yield TradingPlace(exchange=exchange, symbol="BTCUSDT", quantity=D(1), resting=D(90), taking=D(102))
 
 
+class TestPaperMarginExchange(ExchangeContract):
+    """A paper account with a leverage of 5."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[TradingPlace]:
+        config = PaperConfig(balances={"USDT": D(2_000)}, leverage=D(5), maintenance=D("0.05"), margin_call=D(2))
+        exchange = PaperExchange({"BTCUSDT": BTC}, config=config, now=10**18)
+
+        def quote(bid: int, update: int) -> None:
+            ts = exchange.now + 10**9
+            bids, asks = ((D(bid), D(50)),), ((D(bid + 2), D(50)),)
+            exchange.on_market(
+                OrderBookEvent(symbol="BTCUSDT", last_update_id=update, bids=bids, asks=asks, ts=ts, ts_ingress=ts)
+            )
+
+        async def crash() -> None:
+            for update, bid in enumerate((88, 70, 70), start=2):
+                quote(bid, update)
+
+        quote(99, 1)
+        yield TradingPlace(
+            exchange=exchange, symbol="BTCUSDT", quantity=D(1), resting=D(90), taking=D(102), crash=crash
+        )
+
+
 class TestBinanceExchange(ExchangeContract):
     """The adapter over real sockets, against the venue on localhost."""
 

@@ -134,6 +134,9 @@ class Scripted:
     async def balances(self) -> Any:
         return self._answer("balances")
 
+    async def liquidations(self, symbol: str, since: int) -> Any:
+        return self._answer("liquidations")
+
     async def transfers(self, since: int) -> Any:
         return self._answer("transfers")
 

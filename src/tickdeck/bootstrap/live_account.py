@@ -84,6 +84,11 @@ def _account(config: RunConfig) -> tuple[str, AccountConfig]:
 
 def _checked(config: RunConfig, name: str, entry: AccountConfig) -> AccountConfig:
     """The account with its address. Raises ``ConfigError`` if it is not where the run is."""
+    if entry.is_paper:
+        raise ConfigError(
+            f"live: account {name} is on paper, and a run with real orders has no paper accounts; give its strategies "
+            f"and copies a run of their own without live, on the same market data: exchange = {config.exchange!r}"
+        )
     if entry.exchange != config.exchange:
         raise ConfigError(f"live: account {name} is at {entry.exchange}, but the run is at {config.exchange}")
     if entry.url is None and not entry.testnet:

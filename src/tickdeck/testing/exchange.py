@@ -8,13 +8,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import pytest
 
-from tickdeck.application.ports import Amendment, Exchange, InstrumentStatus, OrderRequest, OrderResult
-from tickdeck.domain.events import FeedConnected, VenueFillReported, VenueOrderReported
+from tickdeck.application.ports import (
+    Amendment,
+    Exchange,
+    InstrumentStatus,
+    Liquidation,
+    MarginExchange,
+    OrderRequest,
+    OrderResult,
+)
+from tickdeck.domain.events import (
+    FeedConnected,
+    VenueFillReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
+    VenueOrderReported,
+)
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import (
     DuplicateClientId,
@@ -37,7 +51,8 @@ class TradingPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     ``symbol`` has a bid and an ask that can fill ``quantity`` (base). A buy at ``resting`` (quote) rests, a
     buy at ``taking`` fills immediately. The account has enough quote currency for ten such buys, but not enough to buy
-    ``unaffordable`` (base)."""
+    ``unaffordable`` (base). ``crash()`` lets the price fall until the venue liquidates what was bought; ``None`` if the
+    exchange has no ``capabilities.margin``."""
 
     exchange: Exchange
     symbol: str
@@ -45,6 +60,7 @@ class TradingPlace(msgspec.Struct, frozen=True, kw_only=True):
     resting: Decimal
     taking: Decimal
     unaffordable: Decimal = Decimal(1_000_000)
+    crash: Callable[[], Awaitable[None]] | None = None
 
 
 class ExchangeContract(ABC):
@@ -217,7 +233,8 @@ class ExchangeContract(ABC):
             locked = await _balance(place, quote)
             await place.exchange.cancel(place.symbol, client_order_id="td-1")
             after = await _balance(place, quote)
-            assert locked[1] >= place.resting * place.quantity
+            cost = place.resting * place.quantity
+            assert locked[1] > 0 if place.exchange.capabilities.margin else locked[1] >= cost  # a margin is less
             assert sum(before) == sum(locked) == sum(after)
             assert after == before
 
@@ -246,6 +263,33 @@ class ExchangeContract(ABC):
                     break
             assert filled == place.quantity
             assert OrderStatus.ACCEPTED in states
+
+        self.run(test)
+
+    def test_what_the_venue_liquidates_is_pushed_and_listed_once_with_the_same_id(self) -> None:
+        async def test(place: TradingPlace) -> None:
+            assert place.exchange.capabilities.margin is (place.crash is not None)
+            if place.crash is None:
+                return
+            exchange = cast(MarginExchange, place.exchange)
+            await _buy(place, "td-1", limit=place.taking)
+            assert not await exchange.liquidations(place.symbol, 0)
+            await place.crash()
+            pushed: list[VenueLiquidationReported] = []
+            called = False
+            async for event in exchange.private_events():
+                called = called or (isinstance(event, VenueMarginCallReported) and event.quantity == place.quantity)
+                if isinstance(event, VenueLiquidationReported):
+                    pushed.append(event)
+                    if sum(one.quantity for one in pushed) == place.quantity:
+                        break
+            listed = await exchange.liquidations(place.symbol, 0)
+            fills = await exchange.fills(place.symbol)
+            assert called
+            assert [_closing(one) for one in listed] == [_closing(one) for one in pushed]
+            assert {one.side for one in listed} == {Side.SELL}
+            assert not {one.venue_trade_id for one in listed} & {fill.venue_trade_id for fill in fills}
+            assert not await exchange.liquidations(place.symbol, listed[-1].ts + 1)
 
         self.run(test)
 
@@ -285,6 +329,10 @@ async def _balance(place: TradingPlace, currency: str) -> tuple[Decimal, Decimal
         if balance.currency == currency:
             return balance.free, balance.locked
     return Decimal(0), Decimal(0)
+
+
+def _closing(found: Liquidation | VenueLiquidationReported) -> tuple[object, ...]:
+    return found.venue_trade_id, found.side, found.price, found.quantity, found.fee, found.fee_currency
 
 
 def _identity(order: OrderResult) -> tuple[object, ...]:

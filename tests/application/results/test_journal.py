@@ -17,6 +17,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     PositionOpenedEvent,
     StrategyDecisionEvent,
+    VenueLiquidationReported,
 )
 from tickdeck.domain.market import instrument_for
 from tickdeck.domain.risk import RiskLimits
@@ -87,6 +88,20 @@ def test_a_position_that_the_operator_closed_has_the_command_and_its_reason() ->
     trades = journal_of(*core.tape.events).closed
 
     assert [trade.exit_reason for trade in trades] == ["flatten: news", "close"]
+
+
+def test_a_liquidation_for_which_the_venue_names_no_order_ends_the_trade_once() -> None:
+    core, puppet = core_of(RiskLimits())
+    do(core, puppet, buy("2"))
+    core.fill(core.orders[-1], "100")
+    core.feed(
+        VenueLiquidationReported(symbol=BTC, side=Side.SELL, price=D(80), quantity=D(2), venue_trade_id="9", ts=1)
+    )
+
+    journal = journal_of(*core.tape.events)
+
+    assert [(trade.exit_reason, trade.pnl) for trade in journal.closed] == [("liquidated", D(-40))]
+    assert journal.open() == []
 
 
 def test_accounts_and_symbols_have_trades_of_their_own() -> None:

@@ -6,14 +6,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import ACCEPTED, CONNECTED, UNKNOWN, Scripted, fill, of, order, reconciled, result, usdt
+from exchange_kit import ACCEPTED, CONNECTED, START, UNKNOWN, Scripted, fill, of, order, reconciled, result, usdt
+from msgspec.structs import replace
 
+from tickdeck.application.ports import Liquidation
 from tickdeck.domain.events import (
     FeedConnected,
     VenueBalanceReported,
     VenueExternalFillReported,
     VenueExternalOrderReported,
     VenueFillReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus, Side
@@ -146,3 +150,41 @@ def test_a_balance_of_the_stream_is_compared_when_fills_have_stopped_arriving() 
 
     assert [event.total for event in of(events, VenueBalanceReported)] == [Decimal(90)]
     assert exchange.asked.count("balances") == 3
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(lambda pushed: [(1, pushed), (2, CONNECTED)], id="pushed"),
+        pytest.param(lambda pushed: [(1, CONNECTED), (2, pushed), (3, CONNECTED)], id="listed"),
+    ],
+)
+def test_what_the_venue_liquidated_meanwhile_is_reported_once(steps: Any) -> None:
+    found = Liquidation(
+        symbol="BTCUSDT", venue_trade_id="9", side=Side.SELL, price=Decimal(80), quantity=Decimal(1), ts=START
+    )
+    pushed = VenueLiquidationReported(
+        symbol="BTCUSDT", venue_trade_id="9", side=Side.SELL, price=Decimal(80), quantity=Decimal(1)
+    )
+    exchange = Scripted(balances=[usdt(100)], liquidations=[(found,)])
+    exchange.capabilities = replace(Scripted.capabilities, margin=True)
+    events = reconciled(exchange, *steps(pushed))
+
+    (reported,) = of(events, VenueLiquidationReported)
+    assert (reported.venue_trade_id, reported.side, reported.quantity) == ("9", Side.SELL, Decimal(1))
+
+
+def test_a_margin_call_is_passed_on_and_an_account_without_margin_is_not_asked_for_liquidations() -> None:
+    call = VenueMarginCallReported(
+        symbol="BTCUSDT",
+        quantity=Decimal(1),
+        price=Decimal(80),
+        equity=Decimal(1),
+        requirement=Decimal(2),
+        liquidation_price=Decimal(79),
+    )
+    exchange = Scripted(balances=[usdt(100)])
+    events = reconciled(exchange, (1, call))
+
+    assert of(events, VenueMarginCallReported) == [call]
+    assert "liquidations" not in exchange.asked

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.market_data import MarketDataEngine
@@ -239,6 +241,8 @@ class PortfolioEngine:
         """Book what the venue closed by itself."""
         if self._is_repeated(report.symbol, f"liquidation {report.venue_trade_id}"):
             return
+        if not report.order_id:  # positions name what closed them; without an order, it was a payment
+            report = replace(report, order_id=f"liquidation-{report.venue_trade_id}")
         instrument = self._instrument(report.symbol)
         average = self.account.position(report.symbol).average_price
         booked = self.account.apply_fill(report, instrument)

@@ -23,7 +23,9 @@ __all__ = [
     "Exchange",
     "ExchangeCapabilities",
     "InstrumentStatus",
+    "Liquidation",
     "ListedInstrument",
+    "MarginExchange",
     "OrderFill",
     "OrderPair",
     "OrderPairResult",
@@ -75,6 +77,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``transfer_history``: it lists deposits and withdrawals (``Exchange.transfers``).
     ``fee_currency``: the coin in which the venue may charge fees, whatever is traded; empty if there is none.
+    ``margin``: positions may be leveraged, and the venue calls for margin and liquidates by itself, so it is a
+    ``MarginExchange``.
     """
 
     time_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
@@ -92,6 +96,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup_window: int = 90 * 86_400_000_000_000
     fee_currency: str = ""
     transfer_history: bool = False
+    margin: bool = False
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +189,32 @@ class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
         _check(self.venue_order_id, self.ts, price=self.price, quantity=self.quantity, fee=self.fee)
         if not (self.price > 0 < self.quantity):
             raise ValueError(f"a fill of order {self.venue_order_id} has price {self.price}, quantity {self.quantity}")
+
+
+class Liquidation(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade by which the venue closed a leveraged position by itself, in full or in part. ``side`` is that of the
+    closing trade, ``quantity`` is in base (above 0), ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns UTC.
+    ``venue_trade_id`` is unique per symbol, and no trade of an order has the same. ``venue_order_id`` is empty if the
+    venue names no order.
+
+    Raises ``ValueError`` for the numbers for which ``OrderFill`` does.
+    """
+
+    symbol: str
+    venue_trade_id: str
+    side: Side
+    price: Price
+    quantity: Quantity
+    fee: Money = Decimal(0)
+    fee_currency: str = ""
+    venue_order_id: str = ""
+    ts: int = 0
+
+    def __post_init__(self) -> None:
+        what = f"liquidation {self.venue_trade_id}"
+        _check(what, self.ts, price=self.price, quantity=self.quantity, fee=self.fee)
+        if not (self.price > 0 < self.quantity):
+            raise ValueError(f"{what} has price {self.price}, quantity {self.quantity}")
 
 
 class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -325,7 +356,8 @@ class Exchange(Protocol):
 
     def private_events(self) -> AsyncIterator[DomainEvent]:
         """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the
-        venue pushes them, without end. ``feed.connected`` means that everything from now on is pushed. It comes first,
+        venue pushes them, without end; with ``capabilities.margin`` also ``venue.margin_call_reported`` and
+        ``venue.liquidation_reported``. ``feed.connected`` means that everything from now on is pushed. It comes first,
         and after each ``feed.disconnected``; query what happened in between.
         """
 
@@ -341,3 +373,12 @@ class PairExchange(Exchange, Protocol):
 
     async def cancel_pair(self, symbol: str, client_order_id: str) -> OrderPairResult:
         """Cancel what is open of a pair. Raises ``UnknownOrder`` if nothing is."""
+
+
+class MarginExchange(Exchange, Protocol):
+    """An exchange that closes leveraged positions by itself (``capabilities.margin``)."""
+
+    async def liquidations(self, symbol: str, since: int) -> tuple[Liquidation, ...]:
+        """What the venue closed by itself in ``symbol`` from ``since`` (ns UTC) on, oldest first. Each is also pushed
+        once on the private stream, as ``venue.liquidation_reported`` with the same ``venue_trade_id``; ``fills`` does
+        not list it."""

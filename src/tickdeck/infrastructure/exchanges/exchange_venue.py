@@ -19,6 +19,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     VenueBalanceReported,
     VenueFillReported,
+    VenueLiquidationReported,
     VenueOrderReported,
     VenueTransferReported,
 )
@@ -373,6 +374,9 @@ class ExchangeVenue:
                 external = self._reconciliation.external(event)
                 if external is not None:
                     self._publish(external)
+                return
+        elif isinstance(event, VenueLiquidationReported):
+            if not self._reports.hear_fill(event.symbol, f"liquidation {event.venue_trade_id}"):
                 return
         elif isinstance(event, VenueTransferReported):
             self._reports.hear()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import cast
 
 import msgspec
 
 from tickdeck.application.ports import (
     Balance,
     ExchangeCapabilities,
+    Liquidation,
     ListedInstrument,
+    MarginExchange,
     OrderFill,
     OrderPair,
     OrderRequest,
@@ -213,6 +216,10 @@ class PairsAsOrders:
 
     async def balances(self) -> tuple[Balance, ...]:
         return await self._exchange.balances()
+
+    async def liquidations(self, symbol: str, since: int) -> tuple[Liquidation, ...]:
+        """Of a ``MarginExchange``."""
+        return await cast(MarginExchange, self._exchange).liquidations(symbol, since)
 
     async def transfers(self, since: int) -> tuple[Transfer, ...]:
         return await self._exchange.transfers(since)

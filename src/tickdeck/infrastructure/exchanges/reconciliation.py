@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Balance, Exchange, OrderFill, OrderResult
+from tickdeck.application.ports import Balance, Exchange, MarginExchange, OrderFill, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     VenueBalanceReported,
@@ -149,11 +149,15 @@ class Reconciliation:
             self._pause = None
 
     async def catch_up(self) -> None:
-        """Publish the open orders and the fills that the run lacks. Raises ``ExchangeError``."""
+        """Publish the open orders, the fills and the liquidations that the run lacks. Raises ``ExchangeError``."""
         for symbol in self._symbols:
             await self._catch_up_orders(symbol)
         for symbol in self._symbols:
             await self._catch_up_fills(symbol)
+        if self._exchange.capabilities.margin:
+            for symbol in self._symbols:
+                for found in await cast(MarginExchange, self._exchange).liquidations(symbol, self.began):
+                    self._reports.liquidation(found)
 
     async def read(self) -> bool:
         """Take a reading of the balances, and publish those that differ. Returns False if it does not count, because

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.ports import OrderFill, OrderResult
+from tickdeck.application.ports import Liquidation, OrderFill, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     OrderCancelRequestedEvent,
@@ -15,6 +15,7 @@ from tickdeck.domain.events import (
     VenueCancelRefused,
     VenueCircuitChanged,
     VenueFillReported,
+    VenueLiquidationReported,
     VenueOrderNotFound,
     VenueOrderReported,
 )
@@ -106,6 +107,24 @@ class VenueReports:
                 cause=cause,
             )
         )
+
+    def liquidation(self, found: Liquidation) -> None:
+        """Publish what the venue closed by itself, unless it has arrived before."""
+        if self.hear_fill(found.symbol, f"liquidation {found.venue_trade_id}"):
+            self._publish(
+                self.make(
+                    VenueLiquidationReported,
+                    symbol=found.symbol,
+                    side=found.side,
+                    price=found.price,
+                    quantity=found.quantity,
+                    fee=found.fee,
+                    fee_currency=found.fee_currency,
+                    order_id=found.venue_order_id,
+                    venue_trade_id=found.venue_trade_id,
+                    ts=found.ts,
+                )
+            )
 
     def status(self, order: OrderEvent, status: OrderStatus, reason: str, **own: Any) -> None:
         """Publish the state of ``order`` that follows from an error, or from its not being sent."""

@@ -11,6 +11,7 @@ from tickdeck.application.ports import (
     Balance,
     ExchangeCapabilities,
     InstrumentStatus,
+    Liquidation,
     ListedInstrument,
     OrderFill,
     OrderRequest,
@@ -25,6 +26,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     VenueCancelRefused,
     VenueFillReported,
+    VenueLiquidationReported,
     VenueOrderReported,
 )
 from tickdeck.domain.market import Instrument
@@ -88,6 +90,7 @@ class PaperExchange:
         self._answers: dict[str, VenueOrderReported | VenueCancelRefused] = {}
         self._private: deque[DomainEvent] = deque()
         self._fills: list[VenueFillReported] = []
+        self._liquidations: list[VenueLiquidationReported] = []
         self._revisions = 0
         self._venue = PaperVenue(
             config=config, instruments=instruments, seed=seed, schedule=self._agenda.at, report=self._reported
@@ -96,7 +99,12 @@ class PaperExchange:
 
     @property
     def capabilities(self) -> ExchangeCapabilities:
-        return ExchangeCapabilities(amendment=Amendment.FULL, client_order_id=".+", client_ids_unique="ever")
+        return ExchangeCapabilities(
+            amendment=Amendment.FULL,
+            client_order_id=".+",
+            client_ids_unique="ever",
+            margin=self._config.leverage is not None,
+        )
 
     def on_market(self, event: MarketEvent) -> None:
         """Take the next event of the market."""
@@ -220,6 +228,23 @@ class PaperExchange:
             and venue_order_id in ("", fill.venue_order_id)
         )
 
+    async def liquidations(self, symbol: str, since: int) -> tuple[Liquidation, ...]:
+        return tuple(
+            Liquidation(
+                symbol=one.symbol,
+                venue_trade_id=one.venue_trade_id,
+                side=one.side,
+                price=one.price,
+                quantity=one.quantity,
+                fee=one.fee,
+                fee_currency=one.fee_currency,
+                venue_order_id=one.order_id,
+                ts=one.ts,
+            )
+            for one in self._liquidations
+            if one.symbol == symbol and one.ts >= since
+        )
+
     async def transfers(self, since: int) -> tuple[Transfer, ...]:
         return ()
 
@@ -257,6 +282,8 @@ class PaperExchange:
         if isinstance(event, VenueFillReported):
             self._fills.append(event)
             self._orders[event.order_id].fills.append(event)
+        elif isinstance(event, VenueLiquidationReported):
+            self._liquidations.append(event)
         elif isinstance(event, VenueOrderReported):
             self._answers[event.order_id] = event
             if not event.reason or event.status.is_final:
