@@ -15,6 +15,8 @@ EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 SHOWN = {
     "answer_an_event.py": r"ada earned [\d.]+ USDT with \d+ orders\ntrading was halted: rebates of [\d.]+\n"
     r"the proof of the run: identical",
+    "bracket_order.py": r"\d+  Ladder: done: [^\n]+(\n +\d+  Ladder: [^\n]+)+\n +1  operator: [^\n]+\n"
+    r"the proof of the run: identical",
     "copy_trade.py": r"(?s)(Carl|Ada |Bob ) .*Ada   buy 0.01000000 BTCUSDT at .*Carl  did not copy: .*",
     "sample_run.py": r"recorded .+",
     "replay_to_bus.py": r"played \d+ events and left [1-9]\d* out\ntrades between [\d.]+ and [\d.]+"
