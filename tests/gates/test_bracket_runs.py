@@ -44,6 +44,15 @@ def test_a_run_with_brackets_is_proven_and_they_reach_every_end(tmp_path: Path) 
     assert statuses >= {"entering", "cancelling", "protecting", "protected", "done", "failed"}
 
 
+@pytest.mark.parametrize("candles", [None, "1s"], ids=["trades", "candles"])
+def test_a_backtest_with_brackets_is_proven(tmp_path: Path, candles: str | None) -> None:
+    run = play(config("Bracketed", symbols=("BTCUSDT",), seconds=30, candles=candles, backtest=True), tmp_path)
+
+    assert verify_run(run.folder)[0].identical
+    ends = [e.status for e in open_record(run.folder) if isinstance(e, BracketChangedEvent)]
+    assert {"done", "failed"} <= set(ends)
+
+
 def test_trace_leads_from_the_decision_to_the_fill_and_the_end_of_a_bracket(tmp_path: Path) -> None:
     run = play(SIMULATED, tmp_path)
     events = list(open_record(run.folder))

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from application_kit import BTC, SECOND, Core, D
+from copy_kit import Rig
 from risk_kit import breaches
 
 from tickdeck.application.engines import OPERATOR, StopOrders
@@ -383,3 +384,24 @@ def test_a_command_with_wrong_arguments_says_what_is_wrong_and_changes_nothing(
     assert warning.startswith(f"bracket: {message}")
     assert core.orders == []
     assert core.brackets.brackets == {}
+
+
+def test_in_a_run_with_several_accounts_a_bracket_belongs_to_the_one_that_is_named() -> None:
+    rig = Rig({"follower": "bob"}, {"follower": "carol"})
+    arguments = {"side": "buy", "symbol": BTC, "quantity": "1", "entry": "100", "stop_loss": "90"}
+    for account in ("", "nobody", "carol"):
+        more = {"account": account} if account else {}
+        rig.feed(CommandReceived(command="bracket", arguments=arguments | more))
+
+    warned = [e.message for e in rig.tape.events if isinstance(e, SystemWarning)]
+    assert warned == [
+        "bracket: the run has several accounts; give account = one of idle, bob, carol",
+        "bracket: this run has no account 'nobody'; it has: idle, bob, carol",
+    ]
+    (entry,) = rig.open_orders()
+    assert entry.account_id == "carol"
+    rig.fill(entry)
+    (stop,) = rig.open_orders()
+    assert (stop.account_id, shape(stop)) == ("carol", ("sell", 1, 90, None))
+    (bracket,) = rig.core.brackets.brackets.values()
+    assert (bracket.opened.account_id, bracket.held) == ("carol", 1)
