@@ -121,7 +121,7 @@ def test_a_loss_of_all_accounts_together_halts_all_at_the_price_that_reaches_it(
         "account alice: trading is halted: ... (open orders: 0 being cancelled, 1 left)",
         "account bob: trading is halted: ... (open orders: 1 being cancelled, 0 left)",
     ]
-    assert submit(rig, "alice", "1") == [("trading_halted", "account")]
+    assert submit(rig, "alice", "1") == [("trading_halted", "run")]
     assert submit(rig, "bob", "-1") == []
 
 
@@ -131,7 +131,7 @@ def test_only_resume_without_an_account_ends_a_halt_of_the_run() -> None:
     priced(rig, "90")
 
     order(rig, "resume", account="bob")
-    assert submit(rig, "bob", "1") == [("trading_halted", "account")]
+    assert submit(rig, "bob", "1") == [("trading_halted", "run")]
     assert "resume without an account" in events(rig, SystemWarning)[-1].message
     order(rig, "resume")
     assert submit(rig, "bob", "1") == submit(rig, "alice", "1") == []
@@ -150,6 +150,7 @@ def test_an_account_halts_alone_at_a_limit_of_its_own() -> None:
 
     (halted,) = events(rig, TradingHalted)
     assert (halted.account_id, halted.scope) == ("alice", "")
+    assert submit(rig, "alice", "1") == [("trading_halted", "account")]
     assert submit(rig, "bob", "1") == []
 
 
@@ -161,7 +162,7 @@ def test_a_halt_of_the_run_replaces_one_by_the_surroundings() -> None:
 
     order(rig, "resume", by="surroundings")
 
-    assert submit(rig, "alice", "1") == [("trading_halted", "account")]
+    assert submit(rig, "alice", "1") == [("trading_halted", "run")]
 
 
 def test_at_the_price_that_carries_all_positions_over_a_limit_orders_that_enlarge_them_are_cancelled() -> None:

@@ -154,7 +154,7 @@ class OrderReview:
         side = intent.side
         assert side is not None  # the event's own check
         if self._gate.closed_because and self._gate.halted_by is not HaltedBy.LIMIT:
-            return intent, Breach("trading_halted", self._gate.closed_because)
+            return intent, self._halted()
         if closed := self._why_closed(intent.symbol):
             return intent, Breach("instrument", closed)
         if intent.limit is not None and intent.limit <= 0:
@@ -179,7 +179,7 @@ class OrderReview:
                 f"together with the open orders it would do more than close the position of {plain(position)}",
             )
         if self._gate.closed_because and not reduces:
-            return intent, Breach("trading_halted", self._gate.closed_because)
+            return intent, self._halted()
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
@@ -217,6 +217,11 @@ class OrderReview:
         if breach is None and self.run is not None and not reduces:
             self.run.count()
         return intent, breach
+
+    def _halted(self) -> Breach:
+        why = self._gate.closed_because
+        is_of_run = self.run is not None and self.run.halted_because == why
+        return Breach("trading_halted", why, "run" if is_of_run else "account")
 
     def _judge_free(self, side: Side, intent: ActionIntent, instead_of: CountedOrder | None) -> Breach | None:
         """Why the order needs more than orders of others leave free. Where they lock nothing, the venue judges."""
