@@ -226,8 +226,10 @@ class TimerFromEnvironment(Strategy):
 
 
 class Periodic(Strategy):
-    """Buys at each 40th candle if it has nothing, and leaves the rest to stops and targets."""
+    """Buys (or sells short, with the ``side`` ``sell``) at each 40th candle if it has nothing, and leaves the rest to
+    stops and targets."""
 
+    side: str = "buy"
     stop_loss: str = ""
     take_profit: str = ""
     trailing: str = ""
@@ -238,7 +240,8 @@ class Periodic(Strategy):
     def on_candle(self, candle: CandleEvent) -> None:
         self._candles += 1
         if self._candles % 40 == 0 and self.position(candle.symbol).is_flat:
-            self.buy(
+            enter = self.buy if self.side == "buy" else self.sell
+            enter(
                 candle.symbol,
                 Decimal("0.01"),
                 None,
