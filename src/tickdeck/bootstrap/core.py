@@ -253,6 +253,7 @@ class Core:
             portfolio=self.account(copy.follower).portfolio,
             instrument=instrument,
             nonce=manifest.nonce,
+            yielding=self.account(copy.follower).risk.protections.orders_that_yield,
             may_owe=not config.live and (config.paper.short_selling or config.paper.margin is not None),
         )
 

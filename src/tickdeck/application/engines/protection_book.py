@@ -29,6 +29,7 @@ from tickdeck.domain.values import ZERO, Quantity, Side
 
 __all__ = ["ProtectionBook"]
 
+_ACCOUNT = ""  # stands for a strategy where the account's own position is protected
 _CLOSE_ALL = ("risk", "operator")  # whose orders may close the positions of every strategy
 _ENDED_KEPT = 1_000
 _EXITS_KEPT = 10_000
@@ -75,19 +76,16 @@ class ProtectionBook:
 
     def group(self, strategy_id: str, symbol: str, exit_side: Side) -> list[Protection]:
         """Those that orders of ``exit_side`` of a strategy close. Orders of the operator and of the risk engine close
-        those of every strategy."""
-        return [
-            p
-            for p in self.of(symbol)
-            if p.exit_side is exit_side and (p.strategy_id == strategy_id or strategy_id in _CLOSE_ALL)
-        ]
+        those of every strategy, and a position of the account that the operator protects is closed by those of every
+        strategy."""
+        return [p for p in self.of(symbol) if p.exit_side is exit_side and _closes(strategy_id, p)]
 
     def others(self, p: Protection) -> list[CountedOrder]:
         """The open orders that close positions like ``p`` but are no exit orders."""
         return [
             order
             for order in self._exposure.open_in(p.symbol)
-            if order.side is p.exit_side and order.strategy_id in (p.strategy_id, *_CLOSE_ALL)
+            if order.side is p.exit_side and _closes(order.strategy_id, p)
             if order.order_id not in self._exits and order.order_id not in self.protections
         ]
 
@@ -123,7 +121,7 @@ class ProtectionBook:
     def is_held_back(self, p: Protection) -> bool:
         """Whether an order of the strategy waits for exit orders like that of ``p``."""
         return any(
-            symbol == p.symbol and side is p.exit_side and strategy_id in (p.strategy_id, *_CLOSE_ALL)
+            symbol == p.symbol and side is p.exit_side and _closes(strategy_id, p)
             for strategy_id, symbol, side in self._held_back
         )
 
@@ -184,11 +182,9 @@ class ProtectionBook:
     def _closed_of(self, group: Group) -> Quantity:
         """What exit orders have closed so far in a group."""
         strategy_id, *rest = group
-        if strategy_id not in _CLOSE_ALL:
-            return self._closed.get(group, ZERO)
         total = ZERO
-        for (_, *where), closed in self._closed.items():
-            if where == rest:
+        for (whose, *where), closed in self._closed.items():
+            if where == rest and (whose in (strategy_id, _ACCOUNT) or strategy_id in _CLOSE_ALL):
                 total = EXACT.add(total, closed)
         return total
 
@@ -240,7 +236,7 @@ class ProtectionBook:
         else:
             p = self._exits.get(fill.order_id)
             if p is not None:
-                group = (p.strategy_id, p.symbol, p.exit_side)
+                group = (_ACCOUNT if p.is_of_account else p.strategy_id, p.symbol, p.exit_side)
                 self._closed[group] = EXACT.add(self._closed.get(group, ZERO), fill.quantity)
                 if p.exit is not None and p.exit.order_id == fill.order_id:
                     p.leave(fill.quantity, abs(change), fill.price)
@@ -253,7 +249,7 @@ class ProtectionBook:
     def _reduce(self, symbol: str, side: Side, quantity: Quantity, strategy_id: str) -> None:
         """An order that is no exit order was filled: it closed the oldest positions of its strategy."""
         for p in self.of(symbol):
-            if p.exit_side is side and strategy_id in (p.strategy_id, *_CLOSE_ALL):
+            if p.exit_side is side and _closes(strategy_id, p):
                 part = min(quantity, p.held)
                 p.reduce(part)
                 quantity = EXACT.subtract(quantity, part)
@@ -301,3 +297,8 @@ class ProtectionBook:
             self.protections[event.protection_id].is_told = True
         elif isinstance(event, ProtectionEndedEvent):
             self.end(self.protections[event.protection_id])
+
+
+def _closes(strategy_id: str, p: Protection) -> bool:
+    """Whether orders of a strategy close the position of ``p``."""
+    return strategy_id in (p.strategy_id, *_CLOSE_ALL) or p.is_of_account

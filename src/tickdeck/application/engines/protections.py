@@ -230,6 +230,10 @@ class Protections:
         self._settle_all(intent.symbol)
         return True
 
+    def orders_that_yield(self, strategy_id: str, symbol: str, side: Side) -> list[str]:
+        """The ids of the exit orders that an order of a strategy cancels first."""
+        return [p.exit.order_id for p in self.book.group(strategy_id, symbol, side) if p.exit is not None]
+
     def on_command(self, command: CommandReceived) -> None:
         """``protect`` and ``unprotect`` (``symbol`` or ``order_id``; ``stop_loss``, ``take_profit``, ``trailing``).
         ``flatten`` and ``close`` close positions themselves, so no new exit order is placed meanwhile."""

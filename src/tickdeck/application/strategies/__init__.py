@@ -15,6 +15,7 @@ from tickdeck.application.strategies.condition_inputs import (
     without_value,
 )
 from tickdeck.application.strategies.ema_cross import EmaCross
+from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.parts import Cooldown, TradesADay, position_size
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
@@ -26,6 +27,7 @@ __all__ = [
     "INPUTS",
     "Cooldown",
     "EmaCross",
+    "Inventory",
     "LastCandles",
     "MarketMaker",
     "PositionView",

@@ -205,6 +205,10 @@ class Account:
         """What our own open orders reserve of ``currency``, without fees."""
         return self._reserved.get(currency, ZERO)
 
+    def reserved_by(self, order_id: str) -> Money:
+        """What one of our open orders reserves, in the currency that it pays with."""
+        return self._reserved_by.get(order_id, ("", ZERO))[1]
+
     def locked(self, currency: str) -> Money:
         """What orders that are not ours lock of ``currency``, as the venue last reported it."""
         return self.locks.get(currency, ZERO)

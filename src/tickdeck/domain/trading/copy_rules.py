@@ -124,6 +124,9 @@ def wanted_quantity(
     distance = EXACT.multiply(leader.price, rule.stop_distance)
     if leader.stop is not None:
         distance = EXACT.multiply(EXACT.subtract(leader.price, leader.stop), Decimal(leader.side.sign))
+        if not distance > 0:
+            where = "below" if leader.side is Side.BUY else "above"
+            raise DomainError(f"the leader's stop is {leader.stop}; it must be {where} its price, {leader.price}")
     if not distance > 0:
         raise DomainError("the leader has no stop that tells the risk; give stop_distance")
     return EXACT.divide(share, distance)

@@ -17,6 +17,7 @@ from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Si
 __all__ = ["ExitOrder", "ExitPlan", "Protection"]
 
 _PERCENT = Decimal(100)
+_OPERATOR = "operator"
 _STEP = Decimal("0.1")
 """A trailing stop is moved once it would move by this share of its distance, so that not every price needs an order."""
 
@@ -68,6 +69,7 @@ class Protection:
 
     - ``held``: what is to be protected (base), after fees in base. ``entered`` and ``cost``: what the entry filled
       (base), and for how much (quote). ``best``: the best price since (quote).
+    - ``is_of_account``: an operator protects the account's position, whoever opened it.
     - ``triggered``: the price that was reached: ``stop``, ``target``, ``trailing``, or empty.
     - ``is_refused``: the venue refused the exit order, or somebody cancelled it; none is placed until something
       changes. ``is_suspended``: an operator closes the position.
@@ -88,6 +90,7 @@ class Protection:
         "exit",
         "has_left",
         "held",
+        "is_of_account",
         "is_refused",
         "is_suspended",
         "is_told",
@@ -111,6 +114,7 @@ class Protection:
         self.side: Side = event.side
         self.terms: ProtectionTerms = event.terms
         self.entry_open = not event.quantity
+        self.is_of_account = bool(event.quantity) and event.strategy_id == _OPERATOR
         self.held: Quantity = event.quantity
         self.entered: Quantity = event.quantity
         self.cost: Money = EXACT.multiply(event.quantity, event.price)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -18,7 +19,9 @@ from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
+    BalanceEvent,
     DomainEvent,
+    NotificationAlert,
     OrderEvent,
     OrderRejectedEvent,
     OrderUnknownEvent,
@@ -44,7 +47,7 @@ from tickdeck.domain.trading import (
     wanted_quantity,
     worst_price,
 )
-from tickdeck.domain.values import ZERO, OrderType, Quantity, Side, TimeInForce
+from tickdeck.domain.values import ZERO, OrderType, Quantity, Side, TimeInForce, plain
 from tickdeck.errors import ConfigError, DomainError
 
 __all__ = ["CopyEngine"]
@@ -63,13 +66,15 @@ class CopyEngine:
     ``trade.needs_reconciliation`` until the venue shows what became of it.
 
     A trade that closes a part of the leader's position waits until the copies before it in the same symbol are filled.
-    The stops and targets of the copies yield to it, so it may spend what they reserve.
+    The stops and targets of the copies, and those that an operator set, yield to it, so it may spend what they reserve.
+    What it leaves open, although the leader has closed it, is an alert.
     """
 
     component = "copy"
     hears = (
         OrderEvent,
         RiskLimitBreachedEvent,
+        BalanceEvent,
         TimerFired,
     )
     publishes = (
@@ -78,6 +83,7 @@ class CopyEngine:
         TradeFailedEvent,
         TradeNeedsReconciliationEvent,
         StrategyDecisionEvent,
+        NotificationAlert,
         SystemWarning,
     )
 
@@ -90,9 +96,12 @@ class CopyEngine:
         portfolio: PortfolioEngine,
         instrument: Callable[[str], Instrument],
         nonce: str,
+        yielding: Callable[[str, str, Side], Iterable[str]],
         may_owe: bool = False,
     ) -> None:
-        """``portfolio`` is the follower's. ``may_owe``: its account can sell coins that it does not have."""
+        """``portfolio`` is the follower's. ``yielding(name, symbol, side)`` are the ids of the orders of its account's
+        stops and targets that yield to an order of the copies. ``may_owe``: its account can sell coins that it does
+        not have."""
         self._kernel = kernel
         self._settings = settings
         self._leader = leader
@@ -100,7 +109,7 @@ class CopyEngine:
         self._instrument = instrument
         self._nonce = nonce
         self._may_owe = may_owe
-        self.ledger = CopyLedger(portfolio, instrument)
+        self.ledger = CopyLedger(settings.name, portfolio, partial(yielding, settings.name))
         """The copies, and what they hold and reserve."""
         self._wishes = Wishes(leader, settings.copies_exits, self.ledger.is_under_way)
         name = settings.name
@@ -113,6 +122,8 @@ class CopyEngine:
         kernel.subscribe(RiskLimitBreachedEvent, self.on_breach, **own)
         own["where"] = lambda timer: timer.owner == name
         kernel.subscribe(TimerFired, self.on_timer, **own)
+        own["where"] = lambda event: event.account_id == portfolio.account_id
+        kernel.subscribe(BalanceEvent, self.on_balance, **own)
         own["where"] = leader.leads
         for topic in leader.topics:
             if isinstance(topic, str):
@@ -171,6 +182,8 @@ class CopyEngine:
             self._publish(trade)
             self.ledger.file(copy, trade)
             self._wishes.started(leader.symbol, leader.trade_id)
+            if wish.closes:
+                self._tell_of_rest(copy, leader.quantity, str(error))
             return
         copy.order(trade)
         self._publish(trade)
@@ -244,7 +257,21 @@ class CopyEngine:
         is_sure = not (isinstance(event, OrderRejectedEvent) and event.concluded)
         if not (is_sure and copy.may_try_again(self._settings.attempts) and self._try_again(copy)):
             copy.end()
+            self._tell_of_rest(copy, copy.rest, reason)
         self._copy_later(event.symbol)
+
+    def _tell_of_rest(self, copy: CopySaga, rest: Quantity, reason: str) -> None:
+        """Alert of what stays open although the leader has closed it."""
+        trade, name = copy.trade, self._settings.name
+        side = trade.side
+        rest = min(rest, max(-side.sign * self.ledger.held(trade.symbol), ZERO))
+        if not rest or self._instrument(trade.symbol).is_dust(rest, trade.limit):
+            return
+        text = (
+            f"{name}: up to {plain(rest)} {trade.symbol} stay open, which the leader has closed: {reason}. Its next "
+            "exit closes its share of them; `tickdeck close` closes them now"
+        )
+        self._kernel.publish(NotificationAlert(text=text, severity="warning", source=name))
 
     def _try_again(self, copy: CopySaga) -> bool:
         """Order the remainder, as another trade. Returns whether that is possible."""
@@ -278,7 +305,12 @@ class CopyEngine:
         copy.trade.roll_back(f"risk refused it: {breach.limit}: {breach.detail}")
         self._publish(copy.trade)
         copy.end()
+        self._tell_of_rest(copy, copy.rest, f"risk refused it: {breach.limit}: {breach.detail}")
         self._copy_later(copy.trade.symbol)
+
+    def on_balance(self, _: BalanceEvent) -> None:
+        """Something happened to the follower's account."""
+        self.ledger.look()
 
     def on_timer(self, fired: TimerFired) -> None:
         """The time of an order is over: cancel it."""
@@ -286,6 +318,11 @@ class CopyEngine:
         if copy is None or copy.timer_id != fired.timer_id:
             return
         copy.timer_id = 0
+        if self.ledger.is_waiting(fired.name):  # for the cancel of a stop: its time begins when it is sent
+            copy.timer_id = self._kernel.set_timer(
+                self._kernel.clock.now() + self._settings.timeout, fired.name, self._settings.name
+            )
+            return
         copy.cancel()
         self._decide(ActionIntent(action="cancel", order_id=fired.name), "the time of the copy is over")
 
@@ -296,6 +333,7 @@ class CopyEngine:
         if self._leader.leads(event):
             try:
                 wish = self._wishes.observe(event)
+                self.ledger.follow(getattr(event, "symbol", ""))
             except ValueError:
                 wish = None
             if wish is not None:
@@ -307,6 +345,9 @@ class CopyEngine:
                     copy.doubt()
                 else:
                     copy.count(event)
+        elif isinstance(event, BalanceEvent):
+            if event.account_id == self._portfolio.account_id:
+                self.ledger.look()
         elif isinstance(event, TwoPhaseTradeEvent) and event.account_id == self._portfolio.account_id:
             self._recall_trade(event)
         elif isinstance(event, RiskLimitBreachedEvent) and event.strategy_id == self._settings.name:

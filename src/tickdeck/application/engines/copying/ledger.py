@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
 
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.strategies import Inventory
 from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderEvent,
-    OrderFilledEvent,
-    OrderPartiallyFilledEvent,
     OrderSubmittedEvent,
     RiskLimitBreachedEvent,
 )
@@ -24,48 +22,53 @@ _KEPT = 10_000  # copies, and their orders, that are remembered
 
 
 class CopyLedger:
-    """``portfolio`` is the follower's."""
+    """``portfolio`` is the follower's, and ``name`` the ``strategy_id`` of the copies. ``yielding(symbol, side)`` are
+    the ids of the orders of ``side`` that yield to an order of the copies: those of stops and targets."""
 
-    def __init__(self, portfolio: PortfolioEngine, instrument: Callable[[str], Instrument]) -> None:
+    def __init__(self, name: str, portfolio: PortfolioEngine, yielding: Callable[[str, Side], Iterable[str]]) -> None:
+        self._name = name
         self._portfolio = portfolio
-        self._instrument = instrument
+        self._yielding = yielding
         self.copies: dict[str, CopySaga] = {}
         """The newest copies, by id."""
         self.orders: dict[str, CopySaga] = {}
         """The newest copies, by the ids of their orders."""
         self._waiting: dict[str, tuple[str, Money]] = {}  # reserved by trades whose order does not reserve it yet
-        self._exits: dict[str, tuple[str, Side, Money]] = {}  # what stops and targets of copies reserve, by order
-        self._holds: dict[str, Quantity] = {}  # what copies bought minus what they sold, by symbol
+        self._inventory = Inventory(long_only=False)
+        self._symbols: dict[str, None] = {}  # that copies have traded
 
     def held(self, symbol: str) -> Quantity:
-        """What copies bought minus what they sold (base)."""
-        return self._holds.get(symbol, ZERO)
+        """What is left of what copies bought and sold (base; negative: short), whoever closed the rest."""
+        self.follow(symbol)
+        portfolio = self._portfolio
+        return self._inventory.view(portfolio.view(symbol), portfolio.traded.of(self._name, symbol)).quantity
+
+    def follow(self, symbol: str) -> None:
+        """Look at the position in a symbol from now on."""
+        self._symbols[symbol] = None
+
+    def look(self) -> None:
+        """A balance of the account changed: see what was closed."""
+        for symbol in self._symbols:
+            self.held(symbol)
+
+    def is_waiting(self, order_id: str) -> bool:
+        """Whether an order is decided, but not sent: orders of stops and targets are being cancelled first."""
+        return order_id in self._waiting
 
     def is_under_way(self, symbol: str) -> bool:
         """Whether a copy in a symbol has not ended."""
         return any(copy.is_under_way and copy.trade.symbol == symbol for copy in self.copies.values())
 
     def count(self, event: OrderEvent) -> CopySaga | None:
-        """Count an order event in what copies hold and reserve. Returns the copy, if its trade has not ended."""
+        """Count an order event in what copies reserve. Returns the copy, if its trade has not ended."""
         copy = self.orders.get(event.order_id)
         if isinstance(event, OrderSubmittedEvent):
             self._waiting.pop(event.order_id, None)  # from now on the order reserves it
             if copy is not None:
                 copy.sent(event.quantity)
-            elif event.protects:
-                self._exits[event.order_id] = event.symbol, event.side, event.reserved
-        elif isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
-            change = EXACT.multiply(event.quantity, Decimal(event.side.sign))
-            if event.fee and event.fee_currency == self._instrument(event.symbol).base:
-                change = EXACT.subtract(change, event.fee)
-            self._holds[event.symbol] = EXACT.add(self._holds.get(event.symbol, ZERO), change)
         elif isinstance(event, OrderCancelRequestedEvent) and copy is not None:
             copy.is_over = True
-        if event.order_id in self._exits:
-            symbol, side, _ = self._exits[event.order_id]
-            self._exits[event.order_id] = symbol, side, event.reserved
-            if event.status is not None and event.status.is_final:
-                del self._exits[event.order_id]
         if copy is None or copy.trade.order_id != event.order_id or copy.trade.status.is_final:
             return None
         return copy
@@ -92,12 +95,11 @@ class CopyLedger:
         return EXACT.subtract(self._portfolio.account.free(currency), reserved)
 
     def spendable(self, symbol: str, side: Side, instrument: Instrument) -> Money:
-        """What an order of a copy may spend: what is free, and what its own stops and targets on the same side reserve,
-        because they yield to it."""
+        """What an order of a copy may spend: what is free, and what stops and targets on the same side reserve that
+        yield to it."""
         free = self.free(pays_with(side, instrument))
-        for of, on, reserved in self._exits.values():
-            if (of, on) == (symbol, side):
-                free = EXACT.add(free, reserved)
+        for order_id in self._yielding(symbol, side):
+            free = EXACT.add(free, self._portfolio.account.reserved_by(order_id))
         return free
 
 
