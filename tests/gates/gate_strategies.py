@@ -93,6 +93,22 @@ class Once(Strategy):
             self.buy(tick.symbol, self.quantity, limit=self.limit or None)
 
 
+class Grid(Strategy):
+    """Buys 0.01 at each of ``count`` prices from ``limit`` on, 1 apart."""
+
+    count: int = 14
+    limit: Decimal = Decimal(40000)
+
+    def on_start(self) -> None:
+        self._done = False
+
+    def on_tick(self, tick: TickEvent) -> None:
+        if not self._done:
+            self._done = True
+            for step in range(self.count):
+                self.buy(tick.symbol, Decimal("0.01"), limit=self.limit + step)
+
+
 class Guarded(Strategy):
     """Buys once at market, with a stop and a target that the market does not reach soon, and leaves another order far
     below."""
