@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from virtual_time import VirtualWall
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.domain.events import RunResumed, TimerFired
 from tickdeck.infrastructure.config import StrategyConfig
-from tickdeck.infrastructure.runs import read_end
+from tickdeck.infrastructure.runs import read_end, write_end
 
 
 @pytest.fixture
@@ -62,6 +63,8 @@ def test_a_live_run_goes_on_with_its_edited_strategy_and_all_stretches_are_prove
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [how for how, _ in ways(events)] == ["folded", "executed", "folded"]
     starts = [place for place, event in enumerate(events) if isinstance(event, RunResumed)]
+    again = [event for event in events if isinstance(event, RunResumed)]
+    assert [event.stopped_at for event in again] == [again[0].seq - 1, 0, again[2].seq - 1]
     assert [quantities(events[a:b]) for a, b in zip([0, *starts], [*starts, None], strict=True)] == [
         {Decimal("0.002")},
         {Decimal("0.003")},
@@ -102,6 +105,7 @@ def test_what_was_not_durable_when_a_process_was_killed_never_happened_for_the_p
 
     events = list(open_record(folder))
     [again] = [event for event in events if isinstance(event, RunResumed)]
+    assert again.stopped_at == 0
     assert again.seq > behind + 100  # the market data is part of the record
     assert all(event.is_market_data for event in events if behind <= event.seq < again.seq)
     assert quantities(events[: again.seq]) == {Decimal("0.002")}
@@ -118,6 +122,32 @@ def test_what_was_not_durable_when_a_process_was_killed_never_happened_for_the_p
     meant_to_differ.add(folder)
     forget_code(folder)  # what was durable is compared as ever
     assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [False, True]
+
+
+def test_what_followed_before_an_orderly_stop_is_demanded(
+    tmp_path: Path, source: Path, meant_to_differ: set[Path]
+) -> None:
+    """The run says that it had stopped in order, so nothing can have been lost: the record was changed."""
+    folder, behind = killed_before_a_timer(tmp_path / "data", source)
+    copy = shutil.copytree(folder, tmp_path / "copy" / folder.name)
+    meant_to_differ.add(folder)
+    larger(source)
+    resumed(copy, 60)
+    [again] = [event for event in open_record(copy) if isinstance(event, RunResumed)]
+    assert again.stopped_at == 0
+    for reached, identical in ((behind, True), (again.seq - 1, False)):
+        place = shutil.copytree(folder, tmp_path / str(reached) / folder.name)
+        meant_to_differ.add(place)
+        write_end(place, wanted=behind - 1, reached=reached, in_order=True, completed=False)
+
+        resumed(place, 60)
+
+        [event] = [event for event in open_record(place) if isinstance(event, RunResumed)]
+        assert event.stopped_at == reached
+        verdict, _ = verify_run(place)
+        assert [stretch.identical for stretch in verdict.stretches] == [identical, True]
+        assert verdict.identical is identical
+        assert not verdict.other_code
 
 
 def test_with_the_same_code_what_was_not_durable_happens_again_when_the_run_is_resumed(

@@ -40,8 +40,8 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
 
     If market data was dropped, only the stretches that began after that can be executed again. The others are left
     out, and the descriptions say so. After an orderly stop, the market data after the last event on the tape is
-    executed too. So is that before a stretch of other code, as far as nothing follows from it: the process may have
-    been killed before what followed was durable, and the descriptions name the place.
+    executed too. So is that before a stretch of other code; but if the process was killed then, only as far as nothing
+    follows from it: what followed may not have been durable, and the descriptions name the place.
 
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
     has changed, if no stretch has its market data (the error says whether the tape agrees with its digest), or if
@@ -126,8 +126,7 @@ def _prove(
     if market is None:  # on the tape, which has everything
         verdict = verify(kernel, check, iter(()), timers)
     else:
-        taken_over, last = stretch.last is not None, stretch.last or upto
-        verdict = verify(kernel, check, market, timers, upto=last, may_be_lost=taken_over)
+        verdict = verify(kernel, check, market, timers, upto=stretch.last or upto, lost_after=stretch.stopped_at)
     return stretch, verdict, code_changes(then, code, manifest)
 
 

@@ -37,11 +37,13 @@ Venue: TypeAlias = PaperVenue | ExchangeVenue
 
 class Stretch(NamedTuple):
     """A part of a run that one code made, from event ``first`` to ``last`` (``seq``; ``None``: to the end of the
-    record). ``resumed`` is the event with which it begins, or ``None`` for the first stretch."""
+    record). ``resumed`` is the event with which it begins, or ``None`` for the first stretch. ``stopped_at``: if other
+    code took over, the ``seq`` up to which everything that followed is on the tape; 0 if its process was killed."""
 
     first: int
     last: int | None
     resumed: RunResumed | None
+    stopped_at: int | None
 
     @property
     def code(self) -> Mapping[str, str]:
@@ -70,7 +72,8 @@ def stretches_of(tape: TapeReader) -> list[Stretch]:
     ]
     firsts = [1, *(event.seq for event in begins)]
     lasts = [*(event.seq - 1 for event in begins), None]
-    return [Stretch(*each) for each in zip(firsts, lasts, [None, *begins], strict=True)]
+    stops = [*(event.stopped_at for event in begins), None]
+    return [Stretch(*each) for each in zip(firsts, lasts, [None, *begins], stops, strict=True)]
 
 
 def began_at(tape: TapeReader) -> int | None:

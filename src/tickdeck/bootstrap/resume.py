@@ -92,7 +92,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         refuse_changed(tape.last_seq)  # what costs little comes first
         StrategyStates(folder).forget_after(tape.last_seq)
         keep_code(folder, config, strategies)
-        past, changes = _past_to_recall(folder, config, manifest, tape, code)
+        past, changes = _past_to_recall(folder, config, manifest, tape, code, end)
         begin = partial(_prepared, folder, manifest, config, tape, wall=wall, clock=clock)
         session: Run | LiveRun | None = None
         if past is None or past.resumed is None:
@@ -210,7 +210,7 @@ def _from_snapshot(
 
 
 def _past_to_recall(
-    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyTape, code: Code
+    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyTape, code: Code, end: RunEnd | None
 ) -> tuple[PastToRecall | None, list[str]]:
     """What is restored from the record (``None``: nothing) because other code made it or because market data was
     dropped, without which it cannot be executed again; and what has changed."""
@@ -222,7 +222,8 @@ def _past_to_recall(
         changes.append(dropped)
     if changes:
         ways, snapshots, failures = _restorable(config, StrategyStates(folder).newest())
-        resumed = RunResumed(how="folded", code=code, strategies=ways, snapshots=snapshots)
+        stopped_at = end.in_order_at(tape.last_seq) if end is not None else 0
+        resumed = RunResumed(how="folded", code=code, strategies=ways, snapshots=snapshots, stopped_at=stopped_at)
         return PastToRecall(tape, NEVER, began, resumed, snapshots), changes + failures
     if last.resumed is None:
         return None, []

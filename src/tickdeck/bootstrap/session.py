@@ -215,7 +215,7 @@ class Session(ABC):
             self._snapshots.take()
             if self._core_snapshots is not None:
                 self._core_snapshots.finish()
-        wanted = self.tape.last_seq
+        wanted, in_order = self.tape.last_seq, self.kernel.is_at_rest
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
         try:
             self._close_market()
@@ -226,6 +226,7 @@ class Session(ABC):
                 self.folder,
                 wanted=wanted,
                 reached=self.kernel.seq if self.manifest.market_is_elsewhere else wanted,
+                in_order=in_order,
                 completed=self.driver.completed,
                 frames=self._frames_mark(),
                 figures=self.key_figures(),

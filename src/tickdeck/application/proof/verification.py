@@ -86,15 +86,15 @@ def verify(
     timers: Agenda,
     *,
     upto: int = 0,
-    may_be_lost: bool = False,
+    lost_after: int | None = None,
 ) -> Verdict:
     """Feed the record's inputs to ``kernel`` (a fresh core without async handlers, whose tape is ``check``), in order.
 
     ``market`` supplies the events of the input files, for the gaps in the record, and for what follows its last event
-    up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape; unless
-    what followed ``may_be_lost``, because the process was killed and other code took over. Then the rest is counted
-    and not executed: it never happened in the run. ``timers`` is the kernel's agenda. The figures count what is
-    executed here, not a past that ``kernel`` has restored.
+    up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape. But if the
+    process was killed and other code took over, what followed from the market data after ``seq`` ``lost_after`` may be
+    lost. Then the rest is counted and not executed: it never happened in the run. ``timers`` is the kernel's agenda.
+    The figures count what is executed here, not a past that ``kernel`` has restored.
     The record determines when a timer fires, but the timer itself must have been set by the execution; otherwise a
     strategy that used the wall clock for it would go unnoticed. Raises ``RunError`` if the files end too early.
     """
@@ -126,7 +126,7 @@ def verify(
                         _fire_unrecorded(timers, later.ts_ingress)
                         kernel.take(later, record=False)
                     except RecordDiverged:
-                        if not may_be_lost:
+                        if lost_after is None or reached.seq < lost_after:
                             raise
                         lost_from = reached.seq + 1
                 if lost_from is None:

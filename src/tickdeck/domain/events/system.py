@@ -46,17 +46,20 @@ class RunResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``how`` is ``executed`` if the code is the same and executed the whole record again. It is ``folded`` if the code
     has changed: the state was folded from the record, and a new stretch of the proof begins with this event. Then
     ``code`` has the digest of each part of the new code. ``strategies`` says how each came back: ``restored`` from its
-    snapshot, which is in ``snapshots`` as JSON, or ``warmed up`` with the recorded inputs.
+    snapshot, which is in ``snapshots`` as JSON, or ``warmed up`` with the recorded inputs. ``stopped_at`` is the
+    ``seq`` of the last event of the process before, if that stopped in order: everything that followed from it is on
+    the tape. It is 0 if that process was killed, and in events of an earlier version.
     """
 
     event_type: ClassVar[str] = "run.resumed"
     priority: ClassVar[Priority] = Priority.P1
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     since: int = 0
     how: str = "executed"
     code: dict[str, str] = {}
     strategies: dict[str, str] = {}
     snapshots: dict[str, str] = {}
+    stopped_at: int = 0
 
 
 class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -225,4 +228,5 @@ class SystemHeartbeat(DomainEvent, frozen=True, kw_only=True, gc=False):
     events: int
 
 
-upcast(RunResumed.event_type, 1, lambda fields: fields, keeps_stream=True)  # the new fields have defaults
+for _version in (1, 2):
+    upcast(RunResumed.event_type, _version, lambda fields: fields, keeps_stream=True)  # the new fields have defaults

@@ -35,6 +35,7 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     frames, all that it had then. In format 1 this is the digest of their undivided text, perhaps without the count;
     since format 2, that of their chained members. ``reached``: the ``seq`` of the run's last
     event, which is after ``last_seq`` if market data that is not on the tape followed; 0 from older versions.
+    ``in_order``: nothing was interrupted, so all that followed is on the tape; false from older versions.
     ``figures``: for lists of runs; not a part of the record."""
 
     format: int = 2
@@ -44,6 +45,7 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     frames: str | None = None
     frame_count: int | None = None
     reached: int = 0
+    in_order: bool = False
     figures: RunFigures | None = None
 
     @property
@@ -58,20 +60,26 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
         this end has no other than that."""
         return max(self.reached, last_seq) if last_seq == self.last_seq else last_seq
 
+    def in_order_at(self, last_seq: int) -> int:
+        """The ``seq`` up to which everything that followed is on the tape, whose last event is ``last_seq`` now; 0 if
+        that is not known."""
+        return self.reached if self.in_order and last_seq == self.last_seq else 0
+
 
 def write_end(
     folder: Path,
     *,
     wanted: int,
     reached: int,
+    in_order: bool,
     completed: bool,
     frames: FramesMark | None = None,
     figures: RunFigures | None = None,
 ) -> None:
     """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last event on the tape. ``reached`` and ``figures`` are as in ``RunEnd``;
-    ``frames`` are those of a live run.
+    ``wanted`` is the ``seq`` of the last event on the tape. ``reached``, ``in_order`` and ``figures`` are as in
+    ``RunEnd``; ``frames`` are those of a live run.
 
     Raises ``TapeError`` if the tape does not contain ``wanted``. This happens if the folder was deleted or moved during
     the run. No write reports that, because a process can still write to a deleted file. Raises ``RunError`` or
@@ -97,6 +105,7 @@ def write_end(
         frames=frames.digest if frames is not None else None,
         frame_count=frames.frames if frames is not None else None,
         reached=reached,
+        in_order=in_order,
         figures=figures,
     )
     path = folder / END
