@@ -1,17 +1,20 @@
 """Measures how long it takes to resume a run, by its length.
 
     python tools/time_to_resume.py 10000 100000
+    python tools/time_to_resume.py --live 10000 100000
 
 Makes a run on the simulated market for each number of events, stops it there, and resumes copies of it: from the
 snapshot that the stop took; from the one before it, as after a kill; without snapshots, which executes the record
 again; and with other code, which restores the state from the record. Prints seconds of the processor: to open the run,
 which includes reading the tape and restoring the snapshot, and from then on until the run continues. Uses a temporary
-folder.
+folder. With ``--live``, the runs send orders to an exchange on localhost; the time to ask it when they are resumed is
+left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -21,16 +24,23 @@ from decimal import Decimal
 from pathlib import Path
 
 from tickdeck import bootstrap
-from tickdeck.bootstrap import Session, resume_run, start_run
+from tickdeck.bootstrap import LiveRun, Session, resume_run, start_live_run, start_run
+from tickdeck.bootstrap.venue import open_venue
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 
+STRATEGIES = (StrategyConfig(spec="ema-cross"), StrategyConfig(spec="market-maker"))
+LARGE = Decimal(10**9)
 
-def main(lengths: list[int]) -> None:
+
+def main(lengths: list[int], *, live: bool) -> None:
     own = bootstrap.strategies.code_digest  # type: ignore[attr-defined]
     print("events        stopped         killed          without snapshots   with other code")
     for length in lengths:
         with tempfile.TemporaryDirectory() as data:
-            folder, place = make(Path(data), length), Path(data)
+            folder = asyncio.run(make_live(Path(data), length)) if live else make(Path(data), length)
+            place = Path(data)
             bootstrap.strategies.code_digest = own  # type: ignore[attr-defined]
             found = [resume(folder, place / "stopped"), resume(folder, place / "killed", forget=1)]
             found.append(resume(folder, place / "without", forget=2))
@@ -41,9 +51,33 @@ def main(lengths: list[int]) -> None:
 
 
 def make(data: Path, events: int) -> Path:
-    strategies = (StrategyConfig(spec="ema-cross"), StrategyConfig(spec="market-maker"))
-    run = start_run(RunConfig(strategies=strategies, duration=Decimal(events)), data)
+    run = start_run(RunConfig(strategies=STRATEGIES, duration=Decimal(events)), data)
     drive(run, lambda: run.kernel.seq >= events)
+    return run.folder
+
+
+async def make_live(data: Path, events: int) -> Path:
+    os.environ |= {"DEMO_API_KEY": "demo-key", "DEMO_API_SECRET": "demo-secret"}
+    limits = RiskLimits(max_order_notional=LARGE, max_position_notional=LARGE, max_daily_loss=LARGE)
+    async with open_venue(("BTCUSDT",), seed=1, speed=50) as venue:
+        config = RunConfig(
+            strategies=STRATEGIES,
+            exchange="binance",
+            exchange_url=venue.url,
+            live=True,
+            accounts={"main": AccountConfig(exchange="binance", credentials="env:DEMO")},
+            risk=limits,
+        )
+        run = start_live_run(config, data)
+
+        def stop(_: int) -> None:
+            if run.kernel.seq >= events:
+                run.driver.request_stop()
+
+        try:
+            await run.drive(None, progress=stop)
+        finally:
+            run.close()
     return run.folder
 
 
@@ -56,7 +90,11 @@ def resume(folder: Path, place: Path, *, forget: int = 0) -> tuple[float, float]
     began = time.process_time()
     run = resume_run(copy)
     read = time.process_time()
-    drive(run, run.caught_up)
+    if isinstance(run, LiveRun):
+        asyncio.run(run.driver.begin())
+        run.close()
+    else:
+        drive(run, run.caught_up)
     return read - began, time.process_time() - read
 
 
@@ -72,4 +110,5 @@ def drive(run: Session, enough: Callable[[], bool]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or [10_000, 100_000])
+    words = [word for word in sys.argv[1:] if word != "--live"]
+    main([int(word) for word in words] or [10_000, 100_000], live="--live" in sys.argv)
