@@ -7,8 +7,11 @@ from application_kit import BTC, D
 from protection_kit import cancelled, ended, entered, exits, shape
 from risk_kit import command, do
 
+from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.domain.events import (
+    ActionIntent,
     CommandReceived,
+    ProtectionYieldedEvent,
     RiskLimitBreachedEvent,
 )
 from tickdeck.domain.values import OrderStatus
@@ -58,6 +61,31 @@ def test_an_order_that_waits_loses_what_the_exit_closed_meanwhile(filled: str, l
     assert [order.quantity for order in core.orders[2:]] == [D(quantity) for quantity in left]
     refused = [e.detail for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
     assert refused == ([] if left else ["its position was closed meanwhile, or an operator closes it"])
+
+
+def test_an_order_that_waits_can_be_cancelled_and_is_never_sent() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1)))
+    (waits,) = (e.intent.order_id for e in core.tape.events if isinstance(e, ProtectionYieldedEvent))
+    do(core, puppet, lambda s: s.cancel(waits))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    refused = [e for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
+    assert [(e.intent.order_id, e.intent.action, e.limit) for e in refused] == [(waits, "order", "protection")]
+    assert [shape(order) for order in core.orders[2:]] == [("sell", D(1), D(95), None)]  # it is protected again
+
+
+def test_a_restored_order_still_waits_after_something_else_about_it_was_refused() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1)))
+    (waits,) = (e for e in core.tape.events if isinstance(e, ProtectionYieldedEvent))
+    book = ProtectionBook(core.risk.exposure)
+    for event in core.tape.events:
+        book.recall(event)
+    refused = ActionIntent(action="cancel", order_id=waits.intent.order_id)
+    book.recall(RiskLimitBreachedEvent(strategy_id="s", limit="unknown_order", detail="", intent=refused))
+
+    assert book.take_back(waits.strategy_id, waits.intent.order_id) == waits.intent
 
 
 def test_a_resting_order_of_the_strategy_is_cancelled_before_the_position_is_closed() -> None:

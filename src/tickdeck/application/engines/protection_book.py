@@ -164,6 +164,16 @@ class ProtectionBook:
         group = (strategy_id, intent.symbol, intent.side)
         self._held_back.setdefault(group, {})[intent.order_id] = _Held(intent, self._closed_of(group))
 
+    def take_back(self, strategy_id: str, order_id: str) -> ActionIntent | None:
+        """An order of a strategy that waits is cancelled. Returns it, ``None`` if none with this id waits."""
+        for group, waiting in self._held_back.items():
+            if group[0] == strategy_id and order_id in waiting:
+                held = waiting.pop(order_id)
+                if not waiting:
+                    del self._held_back[group]
+                return held.intent
+        return None
+
     def released(self, symbol: str) -> list[tuple[str, ActionIntent]]:
         """The orders whose wait is over, less what exit orders closed meanwhile. An order of which nothing is left has
         the quantity 0."""
@@ -281,7 +291,7 @@ class ProtectionBook:
             for intent in event.intents:
                 if intent.action == "exit" and intent.order_id in self.protections:
                     self.protections[intent.order_id].triggered = "exit"
-        elif isinstance(event, RiskApprovedEvent | RiskLimitBreachedEvent) and self._held_back:
+        elif isinstance(event, RiskApprovedEvent | RiskLimitBreachedEvent) and event.intent.action == "order":
             for waiting in self._held_back.values():
                 waiting.pop(event.intent.order_id, None)
             self._held_back = {group: waiting for group, waiting in self._held_back.items() if waiting}

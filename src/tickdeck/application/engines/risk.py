@@ -251,6 +251,8 @@ class RiskEngine:
                 breach = self.protections.exit(decision.strategy_id, intent)
                 if breach is None:
                     continue
+            elif waited := self.protections.book.take_back(decision.strategy_id, intent.order_id):
+                intent, breach = waited, Breach("protection", "it was cancelled while it waited for stops and targets")
             else:
                 breach = self._orders.judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:
