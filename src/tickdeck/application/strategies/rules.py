@@ -79,7 +79,6 @@ class Rules(RulesParameters):
         if hasattr(self, "_rules") and (self.symbol, self.side, self.role) != self._begun_as:
             raise ConfigError("symbol, side and role stay while it runs; delete the strategy, and create another")
         self._distances = read_distances(self._protection())
-        self._expiry = duration_ns(self.expiry) if self.expiry else 0
         self.conditions = conditions
         """The conditions by their parameter."""
         self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
@@ -123,8 +122,7 @@ class Rules(RulesParameters):
         events = events_of(self.conditions.values())
         if TradeEvent not in events and CandleEvent not in events:  # such as `position == 0`: an entry needs a price
             events += tuple(kind for kind in INPUTS[Source.PRICE] if kind not in events)
-        self._uses_positions = PositionEvent in events
-        if not self._uses_positions:
+        if PositionEvent not in events:
             events += (PositionEvent,)
         return (*events, RiskLimitBreachedEvent)
 
@@ -153,7 +151,8 @@ class Rules(RulesParameters):
         self._affected = affected_symbols(conditions.values(), tuple(self._rules))
         self._candles.timeframes = timeframes_in(conditions.values())
         sources = [source_of(reference) for condition in conditions.values() for reference in condition.references]
-        self._uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
+        uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
+        self._uses = uses_quotes, PositionEvent in events_of(conditions.values())  # an object has at most 29 attributes
         self._times = sorted({time for condition in conditions.values() for time in condition.times})
 
     def on_activated(self) -> None:
@@ -185,10 +184,10 @@ class Rules(RulesParameters):
         symbol: str = getattr(event, "symbol", "")
         if isinstance(event, PositionEvent):
             self._look(symbol)
-            if not self._uses_positions:
+            if not self._uses[1]:
                 return
         elif isinstance(event, _QUOTES):
-            if symbol in self._traded and not self._uses_quotes:
+            if symbol in self._traded and not self._uses[0]:
                 return
         elif isinstance(event, CandleEvent):
             self._traded[symbol] = None
@@ -296,9 +295,11 @@ class Rules(RulesParameters):
         )
         now = self.clock.now()
         rule.ordered(order_id, now)
-        rule.expires = now + self._expiry if self._expiry else 0
-        if self._expiry:
-            self.set_timer("look again", self._expiry)
+        rule.expires = 0
+        if self.expiry:
+            delay = duration_ns(self.expiry)
+            rule.expires = now + delay
+            self.set_timer("look again", delay)
 
     def _closing(self, symbol: str, price: Price) -> dict[str, Distance] | None:
         """Where a position that is entered at ``price`` (quote) is closed. ``None`` while an average true range that it
