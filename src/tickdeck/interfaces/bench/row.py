@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Goal", "Part", "Row"]
+__all__ = ["Goal", "Part", "Row", "own_part"]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,17 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_installed(self) -> bool:
         return importlib.util.find_spec(self.module) is not None
+
+
+def own_part(function: str, count: int, quick: int, *, needs_folder: bool = False, **parameters: Any) -> Part:
+    """What measures Tickdeck itself: ``module:function`` of the benchmarks, with a ``count`` of what is processed, and
+    a ``quick`` one for small sizes."""
+    return Part(
+        target=f"tickdeck.interfaces.bench.{function}",
+        parameters={"count": count} | parameters,
+        quick={"count": quick},
+        needs_folder=needs_folder,
+    )
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):

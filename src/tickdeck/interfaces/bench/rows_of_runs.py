@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from tickdeck.interfaces.bench.row import Goal, Part, Row
+from typing import Any
+
+from tickdeck.interfaces.bench.row import Goal, Part, Row, own_part
 
 __all__ = ["RUN_ROWS"]
 
 _HERE = "tickdeck.interfaces.bench"
 
 
-def _latency(function: str, rate: int, seconds: float, quick: float) -> Part:
-    return Part(
-        target=f"{_HERE}.latency:{function}",
-        parameters={"rate": rate, "seconds": seconds},
-        quick={"seconds": quick},
-        needs_folder=True,
-        timeout=300.0,
+def _latency(name: str, load: str, function: str, rate: int, seconds: float, quick: float, **more: Any) -> Row:
+    return Row(
+        name=f"latency-{name}",
+        what=f"latency, recorded, {load} (p99)",
+        unit="ms",
+        part=Part(
+            target=f"{_HERE}.latency:{function}",
+            parameters={"rate": rate, "seconds": seconds},
+            quick={"seconds": quick},
+            needs_folder=True,
+            timeout=300.0,
+        ),
+        in_it="ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread; "
+        "from the moment an input is due until its cascade is handed to the tape; everything is durable at the end",
+        ceiling_is="the driver with the ingress, without kernel and tape: how much the machine adds",
+        more_is_better=False,
+        **more,
     )
 
 
 def _backtest(*, preloaded: bool) -> Part:
-    return Part(
-        target=f"{_HERE}.backtest:backtest",
-        parameters={"count": 300_000, "preloaded": preloaded},
-        quick={"count": 5_000},
-        needs_folder=True,
-    )
+    return own_part("backtest:backtest", 300_000, 5_000, needs_folder=True, preloaded=preloaded)
 
 
 def _frames(kind: str, what: str) -> Row:
@@ -42,11 +49,7 @@ def _frames(kind: str, what: str) -> Row:
         name=f"frames-{kind}",
         what=f"raw frames of Binance to validated events: {what}",
         unit="frames/s",
-        part=Part(
-            target=f"{_HERE}.frames:frames",
-            parameters={"kind": kind, "count": 100_000},
-            quick={"count": 2_000},
-        ),
+        part=own_part("frames:frames", 100_000, 2_000, kind=kind),
         in_it="FrameDecoder.decode: the stream's name, JSON, Decimals, an event with all checks of its fields",
         ceiling_is="msgspec's decoder of the same messages, with Decimals, into structs without checks",
         peers={
@@ -70,23 +73,13 @@ def _frames(kind: str, what: str) -> Row:
 
 
 def _order_path(*, durable: bool) -> Part:
-    return Part(
-        target=f"{_HERE}.order_path:order_path",
-        parameters={"count": 500, "durable": durable},
-        quick={"count": 5},
-        needs_folder=True,
-    )
+    return own_part("order_path:order_path", 500, 5, needs_folder=True, durable=durable)
 
 
 _ORDER_PATH = (
     "from the strategy's call until the request is ready for the socket: risk, execution, the cascade on the tape, "
     "gateway, rate limits, circuit breaker, signing"
 )
-_RECORDED = (
-    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread; from the "
-    "moment an input is due until its cascade is handed to the tape; everything is durable at the end"
-)
-_DRIVER = "the driver with the ingress, without kernel and tape: how much the machine adds"
 _BACKTEST = (
     "every part of a run: market data engine with the check of trade ids, strategy, risk limits, execution, paper "
     "venue with latencies and fees, portfolio, equity samples, ids and causes, and a durable tape with everything "
@@ -94,46 +87,24 @@ _BACKTEST = (
 )
 
 RUN_ROWS = (
-    Row(
-        name="latency-10k",
-        what="latency, recorded, steady 10 k/s (p99)",
-        unit="ms",
-        part=_latency("steady_latency", 10_000, 60.0, 0.2),
-        in_it=_RECORDED,
-        ceiling_is=_DRIVER,
+    _latency(
+        *("10k", "steady 10 k/s", "steady_latency", 10_000, 60.0, 0.2),
         goals=(Goal(text="p99 below 0.2 ms", below=0.2),),
-        more_is_better=False,
         runs=1,
     ),
-    Row(
-        name="latency-100k",
-        what="latency, recorded, steady 100 k/s (p99)",
-        unit="ms",
-        part=_latency("steady_latency", 100_000, 60.0, 0.1),
-        in_it=_RECORDED,
-        ceiling_is=_DRIVER,
+    _latency(
+        *("100k", "steady 100 k/s", "steady_latency", 100_000, 60.0, 0.1),
         goals=(Goal(text="p99 below 1 ms", below=1.0),),
-        more_is_better=False,
         runs=1,
     ),
-    Row(
-        name="latency-burst",
-        what="latency, recorded, of fills (P0) in a burst from 10 k/s to 100 k/s (p99)",
-        unit="ms",
-        part=_latency("burst_latency", 10_000, 1.0, 0.1),
-        in_it=_RECORDED,
-        ceiling_is=_DRIVER,
+    _latency(
+        *("burst", "of fills (P0) in a burst from 10 k/s to 100 k/s", "burst_latency", 10_000, 1.0, 0.1),
         goals=(Goal(text="p99 below 1 ms", below=1.0),),
-        more_is_better=False,
     ),
-    Row(
-        name="latency-overload",
-        what="latency, recorded, of fills (P0) in a burst from 100 k/s to 1 M/s, more than it can process (p99)",
-        unit="ms",
-        part=_latency("burst_latency", 100_000, 1.0, 0.02),
-        in_it=_RECORDED,
-        ceiling_is=_DRIVER,
-        more_is_better=False,
+    _latency(
+        "overload",
+        "of fills (P0) in a burst from 100 k/s to 1 M/s, more than it can process",
+        *("burst_latency", 100_000, 1.0, 0.02),
         runs=3,
     ),
     Row(
@@ -171,12 +142,7 @@ RUN_ROWS = (
         name="backtest-order",
         what="CPU of an order in a backtest, with all that it causes",
         unit="us",
-        part=Part(
-            target=f"{_HERE}.backtest:order_cost",
-            parameters={"count": 300_000},
-            quick={"count": 5_000},
-            needs_folder=True,
-        ),
+        part=own_part("backtest:order_cost", 300_000, 5_000, needs_folder=True),
         in_it="the difference between the CPU time of the whole process in `backtest` and in the same run without "
         "orders, by order: decision, risk, paper venue, reports, fills, portfolio, tape; `events`: how many it causes",
         more_is_better=False,
@@ -225,11 +191,7 @@ RUN_ROWS = (
         name="matching",
         what="the venue's matching engine, placing and cancelling 2:1",
         unit="operations/s",
-        part=Part(
-            target=f"{_HERE}.matching:matching",
-            parameters={"count": 100_000},
-            quick={"count": 2_000},
-        ),
+        part=own_part("matching:matching", 100_000, 2_000),
         in_it="limit orders of two accounts around one price: filters, locked balances, matching, fees, and the list "
         "of changes, all in Decimal",
         goals=(Goal(text="at least 0.3 M/s", at_least=300e3),),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tickdeck.interfaces.bench.row import Goal, Part, Row
+from tickdeck.interfaces.bench.row import Goal, Part, Row, own_part
 
 __all__ = ["BUS_ROWS"]
-
-_HERE = "tickdeck.interfaces.bench"
 
 
 def _bus_peers(handlers: int) -> dict[str, Part]:
@@ -66,7 +64,7 @@ BUS_ROWS = (
         name="bus-1",
         what="bus, publish to 1 sync handler",
         unit="events/s",
-        part=Part(target=f"{_HERE}.bus:bus", parameters={"handlers": 1, "count": 500_000}, quick={"count": 5_000}),
+        part=own_part("bus:bus", 500_000, 5_000, handlers=1),
         in_it=_BUS,
         ceiling_is=_BARE_DISPATCH,
         peers=_bus_peers(1),
@@ -80,11 +78,7 @@ BUS_ROWS = (
         name="bus-1-stamped",
         what="bus, publish to 1 sync handler, with ids and times",
         unit="events/s",
-        part=Part(
-            target=f"{_HERE}.bus:bus",
-            parameters={"handlers": 1, "count": 500_000, "stamp": True},
-            quick={"count": 5_000},
-        ),
+        part=own_part("bus:bus", 500_000, 5_000, handlers=1, stamp=True),
         in_it=_STAMPED_BUS,
         ceiling_is=_BARE_DISPATCH,
         warm_up=1,
@@ -93,7 +87,7 @@ BUS_ROWS = (
         name="bus-10",
         what="bus, publish to 10 sync handlers",
         unit="deliveries/s",
-        part=Part(target=f"{_HERE}.bus:bus", parameters={"handlers": 10, "count": 100_000}, quick={"count": 1_000}),
+        part=own_part("bus:bus", 100_000, 1_000, handlers=10),
         in_it=_BUS,
         ceiling_is=_BARE_DISPATCH,
         peers=_bus_peers(10),
@@ -104,7 +98,7 @@ BUS_ROWS = (
         name="kernel",
         what="the whole kernel, with a tape that stores nothing",
         unit="events/s",
-        part=Part(target=f"{_HERE}.bus:kernel", parameters={"count": 200_000}, quick={"count": 2_000}),
+        part=own_part("bus:kernel", 200_000, 2_000),
         in_it="Kernel.feed of a trade whose handler publishes a prepared signal: both are copied and stamped with "
         "ids, causes and times; cascades, isolation of errors, counters; a tape that stores nothing",
         ceiling_is="a copy of each event and a call of its handler",

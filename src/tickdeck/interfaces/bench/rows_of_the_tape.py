@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tickdeck.interfaces.bench.row import Goal, Part, Row
+from tickdeck.interfaces.bench.row import Goal, Part, Row, own_part
 
 __all__ = ["TAPE_ROWS"]
 
@@ -10,9 +10,7 @@ _HERE = "tickdeck.interfaces.bench"
 
 
 def _tape(function: str, count: int, quick: int) -> Part:
-    return Part(
-        target=f"{_HERE}.tape:{function}", parameters={"count": count}, quick={"count": quick}, needs_folder=True
-    )
+    return own_part(f"tape:{function}", count, quick, needs_folder=True)
 
 
 TAPE_ROWS = (
@@ -85,12 +83,7 @@ TAPE_ROWS = (
             name=f"commands-{at_once}",
             what=f"commands through a unit of work on SQLite, {what}",
             unit="commands/s",
-            part=Part(
-                target=f"{_HERE}.use_cases:commands",
-                parameters={"count": count, "at_once": at_once},
-                quick={"count": 100},
-                needs_folder=True,
-            ),
+            part=own_part("use_cases:commands", count, 100, needs_folder=True, at_once=at_once),
             in_it="Dispatcher, a handler that loads a balance of a short stream, changes it and commits: versions "
             "checked, stamped, dispatched, durable when it returns",
             ceiling_is="BEGIN, INSERT of the prepared row, COMMIT with synchronous=FULL, one after the other",
