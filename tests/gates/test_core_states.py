@@ -141,7 +141,7 @@ def test_a_restored_core_is_the_core_at_every_snapshot(tmp_path: Path, kind: str
 @pytest.mark.parametrize("kind", RUNS)
 def test_no_object_is_slower_because_of_snapshots(tmp_path: Path, kind: str) -> None:
     """If this fails, ``Attributes`` cannot read an object without its ``__dict__``, which makes every access to its
-    attributes slower: an attribute is set by other code than that of its class, or the class has more than 29."""
+    attributes slower: an attribute is set by other code than that of its class."""
     run = start_run(RUNS[kind](), tmp_path)
     drive(run, stop=lambda: bool(snapshot(run)) and run.kernel.seq > 1_000)
     assert run._state is not None
@@ -150,7 +150,8 @@ def test_no_object_is_slower_because_of_snapshots(tmp_path: Path, kind: str) -> 
     for name, value in run._state._named.objects.items():
         if run._state._scope.is_inside(type(value)) and type(value).__dictoffset__:
             held = gc.get_referents(value)  # first: the next line makes a __dict__
-            if any(each is vars(value) for each in held):
+            # CPython gives a __dict__ to every object with 30 attributes.
+            if any(each is vars(value) for each in held) and len(vars(value)) < 30:
                 slow.append(name)
     assert slow == []
 

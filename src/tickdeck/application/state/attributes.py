@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import types
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ class Attributes:
 
     def __init__(self) -> None:
         self._slots: dict[type, list[str]] = {}
+        self._all_slots: dict[type, attrgetter[tuple[Any, ...]]] = {}
         self._candidates: dict[type, dict[str, bool]] = {}
         self._newest: dict[type, dict[str, bool]] = {}
         """Those that the newest object of a class had."""
@@ -40,6 +42,13 @@ class Attributes:
         slots = self._slots.get(cls)
         if slots is None:
             slots = self._slots[cls] = list(_slots_of(cls))
+            if len(slots) > 1 and not cls.__dictoffset__:
+                self._all_slots[cls] = attrgetter(*slots)
+        if cls in self._all_slots:
+            try:
+                return list(zip(slots, self._all_slots[cls](value), strict=True))
+            except AttributeError:  # one of them is not set
+                pass
         found = [(name, held) for name in slots if (held := getattr(value, name, _MISSING)) is not _MISSING]
         if cls.__dictoffset__:
             found += self._besides(value, cls, found)

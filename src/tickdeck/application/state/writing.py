@@ -49,6 +49,10 @@ class Writer:
         self._contents: dict[str, Any] = {}
         self._held: list[object] = []  # so that no id() is used again
         self._waiting: deque[tuple[str | int, Any, Where]] = deque()
+        # There are a hundred thousand objects of a few classes, so what depends on the class is found once.
+        self._stored: set[type] = set()  # classes whose objects are not written in place
+        self._new: set[type] = set()  # those of which a new process makes objects
+        self._kinds: dict[type, tuple[str, type | None]] = {}  # kind and built-in base of what is written by attributes
 
     def state(self) -> dict[str, Any]:
         """Everything that was written so far: the new objects in order, the contents of the named ones, and the shapes
@@ -79,6 +83,30 @@ class Writer:
         number = self._numbers.get(id(value))
         if number is not None:
             return ["o", number]
+        if cls not in self._stored:
+            in_place = self._in_place(value, cls, before, step)
+            if in_place is not None:
+                return in_place
+            if cls is not types.BuiltinFunctionType:  # methods and functions have this class
+                self._stored.add(cls)
+        name = self._named.names.get(id(value))
+        if name is not None and cls is not tuple and cls is not partial:
+            if name not in self._written:
+                self._written.add(name)
+                self._waiting.append((name, value, (before, step)))
+            return ["n", name]
+        number = self._numbers[id(value)] = len(self._objects)
+        self._objects.append(None)
+        self._held.append(value)
+        if cls not in self._new:
+            if not self._can_be_new(value, cls):
+                raise _not_storable(value, (before, step))
+            self._new.add(cls)
+        self._waiting.append((number, value, (before, step)))
+        return ["o", number]
+
+    def _in_place(self, value: Any, cls: type, before: Where, step: str) -> list[Any] | None:
+        """What names a value that has no state of its own; ``None`` if it has."""
         if isinstance(value, Enum):
             key = (cls, value.name)
             return self._enums.get(key) or self._enums.setdefault(
@@ -91,19 +119,7 @@ class Writer:
         if is_plain_method(value):
             self._held.append(value)
             return ["method", self.write(value.__self__, (before, step), ""), value.__name__]
-        name = self._named.names.get(id(value))
-        if name is not None and cls is not tuple and cls is not partial:
-            if name not in self._written:
-                self._written.add(name)
-                self._waiting.append((name, value, (before, step)))
-            return ["n", name]
-        number = self._numbers[id(value)] = len(self._objects)
-        self._objects.append(None)
-        self._held.append(value)
-        if not self._can_be_new(value, cls):
-            raise _not_storable(value, (before, step))
-        self._waiting.append((number, value, (before, step)))
-        return ["o", number]
+        return None
 
     def _can_be_new(self, value: object, cls: type) -> bool:
         if cls in _PLAIN or isinstance(value, DomainEvent | partial):
@@ -138,6 +154,20 @@ class Writer:
         make = _PLAIN.get(cls)
         if make is not None:
             return make(self, value, where)
+        if cls not in self._kinds:
+            content = self._special(value, cls, where)
+            if cls not in self._kinds:
+                return content
+        kind, base = self._kinds[cls]
+        names, values = self._attributes(value, where)
+        shape = self._shape(value, names, where)
+        if base is not None:
+            return [kind, shape, values, _PLAIN[base](self, value, where)]
+        return [kind, shape, values]
+
+    def _special(self, value: Any, cls: type, where: Where) -> list[Any] | None:
+        """The content of what is not written by its attributes; ``None`` if it has none. Of other classes, it finds the
+        kind instead."""
         if isinstance(value, DomainEvent):
             if isinstance(value, RawEvent):
                 raise StateError(f"{in_words(where)} is an event of an unknown type")
@@ -158,12 +188,10 @@ class Writer:
         is_struct = isinstance(value, msgspec.Struct)
         if not (is_struct or self._scope.is_inside(cls)):
             raise _not_storable(value, where)
-        names, values = self._attributes(value, where)
-        shape = self._shape(value, names, where)
         base = next((base for base in _DERIVABLE if isinstance(value, base)), None)
-        if base is not None:
-            return ["derived", shape, values, _PLAIN[base](self, value, where)]
-        return ["frozen" if is_struct and cls.__struct_config__.frozen else "i", shape, values]
+        kind = "frozen" if is_struct and value.__struct_config__.frozen else "i"
+        self._kinds[cls] = ("derived", base) if base is not None else (kind, None)
+        return None
 
     def _attributes(self, value: Any, where: Where) -> tuple[list[str], list[Any]]:
         names, values = [], []
