@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torturing.shape import CASH
+from torturing.shape import CASH, COINS
 
 __all__ = ["RunProcess", "VenueProcess", "rss_mb"]
 
@@ -78,8 +78,8 @@ class VenueProcess:
             return json.load(answer)
 
     def open_account(self, name: str, cash: str) -> None:
-        """Open an account with so many USDT, whose keys are in ``KEYS``. The journal keeps it."""
-        values = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash}}
+        """Open an account with so many USDT, and coins, whose keys are in ``KEYS``. The journal keeps it."""
+        values = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash, **COINS}}
         self.act("account", values)
 
     def late_orders(self) -> int:

@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from torturing.copies import Followed
 
-__all__ = ["CASH", "LEADER", "SYMBOLS", "Shape", "drawn_shape"]
+__all__ = ["CASH", "COINS", "LEADER", "SYMBOLS", "Shape", "drawn_shape"]
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 LEADER = "main"
 CASH = {"bob": "100000", "carol": "3000"}
 """The followers, with their USDT at the start. Bob copies what the strategy buys and sells. Carol copies what the
 leader's account buys, and her stops and targets sell it; her money does not last."""
+COINS = {"BTC": "0.1", "ETH": "2"}
+"""What followers have besides, because the leader begins with coins and sells them, too."""
 _AT_EXCHANGE = {LEADER: "demo"}  # the names of accounts there, where they are others
 
 _OF_LEADER = f'account = "{LEADER}"\n'  # of a run with several accounts
