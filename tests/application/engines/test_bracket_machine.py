@@ -148,7 +148,7 @@ class Bracketed(RuleBasedStateMachine):
             wanted = p.terms != ProtectionTerms() and not p.is_suspended  # by the operator
             if p.held and not works and p.is_refused and wanted:
                 bracket = self.core.brackets.brackets[p.protection_id]
-                assert bracket.status in (BracketStatus.GUARDED, BracketStatus.IN_DOUBT, BracketStatus.CANCELLING)
+                assert bracket.status not in (BracketStatus.PROTECTED, BracketStatus.DONE, BracketStatus.FAILED)
                 assert "no order at the venue protects" in told or p.protection_id in told
 
     @invariant()

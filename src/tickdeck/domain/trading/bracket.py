@@ -107,11 +107,11 @@ class Bracket(Saga[BracketStatus]):
     def _end(self, entry: Order, exit_order: Order | None) -> tuple[BracketStatus, str]:
         if not entry.filled:
             return BracketStatus.FAILED, entry.reason or f"its entry was {entry.status.value}, and nothing was filled"
-        if self._ended != "closed":
-            why = {"dust": "what is left is too little for an order", "removed": "its stop and target were removed"}
-            return BracketStatus.DONE, why.get(self._ended, self._ended)
+        if self._ended == "removed":
+            return BracketStatus.DONE, "its stop and target were removed"
         if exit_order is None or not exit_order.filled:
-            return BracketStatus.DONE, "closed by another order"
+            why = "what is left is too little for an order" if self._ended == "dust" else "closed by another order"
+            return BracketStatus.DONE, why
         if self._exit_reason in _REACHED:
             return BracketStatus.DONE, _REACHED[self._exit_reason]
         price, target = exit_order.average_price, exit_order.limit
