@@ -69,6 +69,7 @@ async def make_live(data: Path, events: int) -> Path:
             live=True,
             accounts={"main": AccountConfig(exchange="binance", credentials="env:DEMO")},
             risk=limits,
+            state_every=10_000,
         )
         run = start_live_run(config, data)
 
