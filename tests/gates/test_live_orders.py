@@ -330,10 +330,10 @@ def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
         venue.kill()
 
 
-def kill_after(url: str, data: Path, turns: int, strategy: str = "Busy") -> None:
+def kill_after(url: str, data: Path, turns: int, strategy: str = "Busy", script: str = TRADER) -> None:
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     with subprocess.Popen(
-        [sys.executable, "-c", TRADER, url, str(data), strategy],
+        [sys.executable, "-c", script, url, str(data), strategy],
         env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
     ) as process:

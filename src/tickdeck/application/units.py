@@ -26,18 +26,22 @@ _UNITS = {
 }
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Zµ]+)")
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_LONGEST = 36_500 * _UNITS["d"]  # a time of today and a duration together fit into 64 bits
+_LAST = (1 << 63) - 1  # ns UTC
 _EXAMPLES = "a number with a unit: 250ms, 1.5s, 5m, 1h, 1d"
 
 
 def duration_ns(text: str, *, zero: bool = False) -> int:
     """Converts ``250ms``, ``10 ms``, ``1.5s``, ``5m``, ``1h`` or ``1d`` to ns. Raises ``ConfigError``, also for 0
-    unless ``zero`` allows it.
+    unless ``zero`` allows it, and for more than 36,500 days.
     """
     match = _DURATION.fullmatch(text.strip())
     unit = _UNITS.get(match[2].lower()) if match is not None else None
     if match is None or unit is None:
         raise ConfigError(f"{text!r} is not a duration; give {_EXAMPLES}")
     ns = Decimal(match[1]) * unit
+    if ns > _LONGEST:
+        raise ConfigError(f"{format_value(text)} is too long; give at most 36500d")
     if ns != int(ns) or (not ns and not zero):
         wrong = "too short" if ns == 0 else "not a whole number of nanoseconds"
         raise ConfigError(f"{text!r} is {wrong}; give {_EXAMPLES}")
@@ -50,13 +54,15 @@ def moment_ns(text: str, now: int) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        try:
+        if _DURATION.fullmatch(text.strip()):
             return now + duration_ns(text)
-        except ConfigError:
-            examples = "one such as 2024-08-08T12:00:00Z, or a duration such as 90m"
-            raise ConfigError(f"{text!r} is not a time; give {examples}") from None
+        examples = "one such as 2024-08-08T12:00:00Z, or a duration such as 90m"
+        raise ConfigError(f"{text!r} is not a time; give {examples}") from None
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+    ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+    if not 0 <= ns <= _LAST:
+        raise ConfigError(f"{text!r} cannot be stored in ns; give a time from 1970 to 2261")
+    return ns
 
 
 def seconds_of(text: str) -> Decimal:

@@ -8,7 +8,8 @@ import pytest
 from application_kit import BTC, SECOND, START, Core, D, tick, trade
 
 from tickdeck.application.engines import TriggerWish
-from tickdeck.application.strategies import Rules, Strategy
+from tickdeck.application.strategies import Rules, Strategy, describe_values
+from tickdeck.domain.conditions import parse_condition
 from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
@@ -185,6 +186,52 @@ def test_a_trigger_that_fired_has_no_timer_any_more() -> None:
     assert core.of("trigger.expired") == []
 
 
+def test_a_trigger_ends_before_an_event_at_the_very_time() -> None:
+    core = run(wish("price > 10", expires="5s")).trades("9")
+    core.feed(trade("11", ts=START + 5 * SECOND))
+
+    assert core.triggers.triggers["t"].status is TriggerStatus.EXPIRED
+    assert fired(core) == []
+
+
+def test_a_trigger_that_is_over_when_the_run_begins_never_fires() -> None:
+    core = run(wish("time >= 00:00 UTC", "halt", expires="2020-01-01T00:00:00Z")).trades("9")
+
+    assert core.triggers.triggers["t"].status is TriggerStatus.EXPIRED
+    assert fired(core) == []
+    assert core.of("timer.set") == []
+
+
+def test_triggers_fire_in_the_order_in_which_they_were_made_and_an_updated_one_last() -> None:
+    core = run(*(wish("price > 10", "notify", name) for name in "cab")).trades("9")
+    command(core, "update", "c", then="halt")
+    core.trades("11")
+
+    assert [name for name, _ in fired(core)] == ["a", "b", "c"]
+
+
+def test_the_order_of_one_trigger_fires_another() -> None:
+    core = run(wish("price > 10", "buy BTCUSDT 1", "a"), wish("position > 0", "sell BTCUSDT 1", "b")).trades("11")
+    core.fill(core.orders[0], "11", "1")
+
+    assert [name for name, _ in fired(core)] == ["a", "b"]
+    assert [order.side for order in core.orders] == ["buy", "sell"]
+
+
+def test_a_night_is_a_time_across_midnight() -> None:
+    core = run(wish("time >= 22:00 UTC or time < 06:00 UTC", once=False))
+    core.feed(*(trade("10", ts=START + hour * HOUR) for hour in range(1, 60)))
+
+    assert [(event.ts - START) // HOUR for event in core.of("trigger.fired")] == [0, 22, 46]
+
+
+def test_a_value_too_large_to_be_rounded_is_shown_with_an_exponent() -> None:
+    condition = parse_condition("signal(x) > 1")
+
+    assert describe_values(condition, lambda _: D("1.5E+20")) == {"signal(x)": "1.5E+20"}
+    assert describe_values(condition, lambda _: D("12E+15")) == {"signal(x)": "12000000000000000"}
+
+
 def test_what_a_strategy_earns_is_an_input() -> None:
     core = Core({"dip": Rules(enter="price > 1", quantity="100")}, triggers=[wish("pnl_pct(dip) < -1", "pause dip")])
     core.start(cash="10000").trades("10")
@@ -268,6 +315,16 @@ def test_a_condition_that_holds_already_fires_at_once() -> None:
     assert len(core.of("trading.halted")) == 1
 
 
+def test_a_trigger_that_expired_is_updated_with_a_later_time() -> None:
+    core = run(wish("price > 10", expires="5s")).trades("9")
+    core.feed(trade("9", ts=START + 6 * SECOND))
+
+    [warning] = command(core, "update", when="price > 8")
+    assert warning.endswith("expires is 2024-08-09T00:00:05.000000000Z, which is over; give a later time")
+    assert command(core, "update", when="price > 8", expires="1h") == []
+    assert len(fired(core)) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -290,6 +347,9 @@ def test_a_condition_that_holds_already_fires_at_once() -> None:
         ({"when": "price > 1", "then": "halt", "every": "1s"}, "every is the least time between two firings"),
         ({"when": "price > 1", "then": "halt", "expires": "soon"}, "'soon' is not a time; give one such as 2024"),
         ({"when": "price > 1", "then": "halt", "expires": "2020-01-01"}, "expires is '2020-01-01', which is over"),
+        ({"when": "price > 1", "then": "halt", "expires": "9999-12-31"}, "give a time from 1970 to 2261"),
+        ({"when": "price > 1", "then": "halt", "expires": "99999d"}, "is too long; give at most 36500d"),
+        ({"when": "price > 1", "then": "halt", "once": "false", "every": "9" * 30 + "d"}, "give at most 36500d"),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_changes_nothing(arguments: dict[str, str], told: str) -> None:
@@ -330,6 +390,7 @@ def test_the_state_is_restored_from_the_record() -> None:
     )
     core = run(*wishes).trades("9", "11", "12")
     command(core, "create", "late", when="price > 11", then="notify", expires="2h")
+    command(core, "create", "cross", when="price crosses_above 20", then="notify")
     command(core, "create", "gone", when="price > 99", then="notify")
     command(core, "delete", "gone")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from functools import partial
 
 import msgspec
@@ -16,7 +17,7 @@ from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, W
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import describe_values, source_of, timeframes_in, without_value
-from tickdeck.application.units import duration_ns, moment_ns
+from tickdeck.application.units import duration_ns, iso_time, moment_ns
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import FUNCTIONS, Reference, Source, parse_condition, signal_name
 from tickdeck.domain.events import (
@@ -34,6 +35,7 @@ from tickdeck.domain.events import (
     TriggerEvent,
     TriggerExpired,
     TriggerFired,
+    TriggerSet,
     TriggerUpdated,
 )
 from tickdeck.domain.trading import NOTIFY, Trigger, TriggerSettings, parse_action
@@ -169,7 +171,10 @@ class TriggerEngine:
     def on_started(self, started: RunStarted) -> None:
         for wish in self._wishes:
             trigger = self.triggers[wish.name] = Trigger(wish.name, in_run=True)
-            self._kernel.publish(trigger.create(wish.settings(started.ts_ingress), "configuration"))
+            settings = wish.settings(started.ts_ingress)
+            self._kernel.publish(trigger.create(settings, "configuration"))
+            if settings.expires and settings.expires <= started.ts_ingress:
+                self._kernel.publish(trigger.expire())
         self._follow()
         for watched in list(self._watched.values()):
             self._look(watched)
@@ -270,7 +275,8 @@ class TriggerEngine:
             kept = kept if not settings.once else kept | {"every": 0}
             settings = msgspec.structs.replace(settings, **kept)
         if settings.expires and settings.expires <= self._kernel.clock.now():
-            raise ConfigError(f"expires is {given['expires']!r}, which is over; give a later time")
+            when = repr(given["expires"]) if "expires" in given else iso_time(settings.expires)
+            raise ConfigError(f"expires is {when}, which is over; give a later time")
         self._check(settings)
         return settings
 
@@ -329,23 +335,27 @@ class TriggerEngine:
 
     def _look(self, watched: WatchedTrigger) -> None:
         """Evaluate a trigger, and let it fire if it does."""
-        value = partial(self._values.value, watched.symbol, account=watched.account)
-        holds = watched.evaluator.evaluate(value)
+        holds = self._evaluate(watched)
         trigger = self.triggers[watched.trigger_id]
         if holds is None or holds is trigger.holds:
             return
-        event = trigger.observe(holds, describe_values(watched.condition, value), self._kernel.clock.now())
+        values = describe_values(watched.condition, self._values_of(watched))
+        event = trigger.observe(holds, values, self._kernel.clock.now())
         if event is not None:
             self._kernel.publish(event)
         if not trigger.is_active:
             self._follow()
 
+    def _evaluate(self, watched: WatchedTrigger) -> bool | None:
+        return watched.evaluator.evaluate(self._values_of(watched))
+
+    def _values_of(self, watched: WatchedTrigger) -> Callable[[Reference], Decimal | None]:
+        return partial(self._values.value, watched.symbol, account=watched.account)
+
     def without_value(self) -> dict[str, list[str]]:
         """The indicators and candles that have no value now, by active trigger."""
         return {
-            name: without_value(
-                watched.condition.references, partial(self._values.value, watched.symbol, account=watched.account)
-            )
+            name: without_value(watched.condition.references, self._values_of(watched))
             for name, watched in self._watched.items()
         }
 
@@ -404,7 +414,7 @@ class TriggerEngine:
             for topic in TOPICS:
                 if isinstance(event, topic):
                     for watched in self._inputs.changed_by(topic, event):
-                        watched.evaluator.evaluate(partial(self._values.value, watched.symbol, account=watched.account))
+                        self._evaluate(watched)
 
     def _recall_trigger(self, event: TriggerEvent) -> None:
         trigger = self.triggers.setdefault(event.trigger_id, Trigger(event.trigger_id, in_run=True))
@@ -415,3 +425,6 @@ class TriggerEngine:
             self._watched.pop(event.trigger_id, None)
         if not isinstance(event, TriggerEvaluated):
             self._watch()
+        watched = self._watched.get(event.trigger_id)
+        if isinstance(event, TriggerSet) and watched is not None:
+            self._evaluate(watched)

@@ -33,6 +33,8 @@ __all__ = [
     "without_value",
 ]
 
+_MOST_DIGITS = 19
+"""Digits before the point of a value that is shown without an exponent."""
 _BOOKS: tuple[type[DomainEvent], ...] = (OrderBookEvent, OrderBookDeltaEvent)
 _PRICES: tuple[type[DomainEvent], ...] = (TradeEvent, CandleEvent, TickEvent, *_BOOKS)
 INPUTS: dict[Source, tuple[type[DomainEvent], ...]] = {
@@ -94,6 +96,8 @@ def _shown(reference: Reference, value: Decimal | None) -> str:
         return "unknown"
     if FUNCTIONS[reference.function].kind is Kind.TIME:
         return str(TimeOfDay(int(value) // 1_000_000_000))
+    if value.adjusted() >= _MOST_DIGITS:
+        return str(value)  # with an exponent: rounding it to decimals would need more digits than arithmetic has
     return plain(round(value, 8))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from difflib import get_close_matches
@@ -35,6 +36,7 @@ LONGEST = 1_000
 _DEEPEST = 20
 _LARGEST_COUNT = 10_000
 _MOST_DIGITS = 30
+_LIKE_A_NUMBER = re.compile(r"[0-9][0-9_]*([eE][0-9]*|[kKmM])?")
 _LONGEST_CANDLE = 366 * 86_400_000_000_000  # ns
 
 
@@ -194,6 +196,8 @@ class _Parser:
         word = name.text
         if word.lower() in KEYWORDS or word.lower() in FUNCTIONS:
             self._fail(name.column, f"there is no {word!r}", f"did you mean {word.lower()!r}?")
+        if _LIKE_A_NUMBER.fullmatch(word):
+            self._fail(name.column, f"{format_value(word)} is no number", "write all digits, such as 65000 or 0.00001")
         close = get_close_matches(word.lower(), [*FUNCTIONS, *KEYWORDS], n=1)
         if close:
             self._fail(name.column, f"there is no {word!r}", f"did you mean {close[0]!r}?")

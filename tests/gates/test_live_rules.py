@@ -1,0 +1,98 @@
+"""A live run that a configuration alone describes: rules with a stop and a target, and triggers that order."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from test_live_orders import finish, key, kill_after, short_lag, venue_process
+from test_live_stops import check, reasons
+
+from tickdeck.domain.events import OrderSubmittedEvent, RunResumed, StrategyDecisionEvent, TriggerFired
+
+__all__ = ["key", "short_lag", "venue_process"]
+
+FILE = """
+exchange = "binance"
+exchange_url = "{url}"
+live = true
+duration = 600
+
+[accounts.main]
+exchange = "binance"
+credentials = "env:DEMO"
+owner = "ops"
+
+[risk]
+max_order_notional = "20000"
+max_position_notional = "900000"
+max_daily_loss = "5000"
+
+[[strategies]]
+name = "dip"
+spec = "rules"
+enter = "price < sma(3, 250ms) * 1.01 and position == 0"
+exit = "profit_pct > 0.001 and rsi(3, 250ms) > 60"
+quantity = "0.01"
+stop_loss = "0.05%"
+take_profit = "0.05%"
+cooldown = "300ms"
+
+[[triggers]]
+name = "more"
+when = "price crosses_above vwap(10)"
+then = "buy BTCUSDT 0.002"
+once = false
+every = "300ms"
+
+[[triggers]]
+name = "less"
+when = "position > 0.004 and price crosses_below vwap(10)"
+then = "sell BTCUSDT 0.001"
+once = false
+every = "500ms"
+
+[[triggers]]
+name = "held"
+when = "position > 0.012"
+then = "notify"
+"""
+TRADER = """
+import asyncio, sys
+from pathlib import Path
+from tickdeck.bootstrap import resume_run, start_live_run
+from tickdeck.infrastructure.config import load_config
+data, path = Path(sys.argv[2]), Path(sys.argv[3])
+folders = sorted(data.iterdir()) if data.exists() else []
+run = resume_run(folders[0]) if folders else start_live_run(load_config(path), data)
+def progress(ts):
+    if run.caught_up():
+        print(run.kernel.seq, flush=True)
+asyncio.run(run.drive(None, progress=progress))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue_process", ["", "seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
+def test_a_configuration_alone_trades_live_is_killed_repeatedly_and_agrees_with_the_exchange(
+    tmp_path: Path, venue_process: str
+) -> None:
+    path, data = tmp_path / "rules.toml", tmp_path / "data"
+    path.write_text(FILE.format(url=venue_process))
+    rng = random.Random(1)
+    for _ in range(4):
+        kill_after(venue_process, data, rng.randrange(40, 150), str(path), TRADER)
+    (folder,) = data.iterdir()
+    events = check(finish(folder), venue_process)
+
+    assert sum(isinstance(event, RunResumed) for event in events) == 4
+    fired = [event for event in events if isinstance(event, TriggerFired)]
+    assert {"more", "less", "held"} == {event.trigger_id for event in fired}
+    assert [event.trigger_id for event in fired].count("held") == 1
+    orders = [event for event in events if isinstance(event, OrderSubmittedEvent)]
+    assert {"dip", "operator"} <= {order.strategy_id for order in orders}
+    decided = [event.reason for event in events if isinstance(event, StrategyDecisionEvent)]
+    assert sum(reason.startswith("trigger more: ") for reason in decided) > 2
+    assert sum(reason.startswith("enter: ") for reason in decided) > 1
+    assert "protect" in reasons(events)
