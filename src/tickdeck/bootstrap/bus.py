@@ -13,7 +13,7 @@ import msgspec
 from tickdeck.application.arguments import check_methods
 from tickdeck.application.bus import EventBus, Held, dead_letters_on
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.kernel import NEVER, Agenda, Kernel, Waker
+from tickdeck.application.kernel import NEVER, Agenda, CommittingKernel, Kernel, Waker
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap.bus_store import BusStore
 from tickdeck.bootstrap.store import AnyStore, make_store
@@ -27,7 +27,7 @@ __all__ = ["RecordedBus", "close_bus", "open_bus"]
 _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
 
 
-class RecordedBus(Kernel):
+class RecordedBus(CommittingKernel):
     """The bus of a program: a kernel whose tape can be read as ``store``."""
 
     _executed_again = False

@@ -227,7 +227,10 @@ class Edges:
 
     def _give(self, subscription: Subscription, event: DomainEvent) -> None:
         try:
-            result = subscription.call(event)
+            call = subscription.call
+            if not subscription.edge:  # a plain handler that waited for the disk
+                call = self._as_edge(call)
+            result = call(event)
             if result is not None:
                 refuse_unfinished(result)
         except BaseException as error:
@@ -236,6 +239,12 @@ class Edges:
             if self._bus._ended_by:  # an event published by the edge broke the kernel, so there is no recipient left
                 raise
             self._bus._edge_failed(subscription, event, error, 1)
+
+    def _as_edge(self, handler: Handler) -> SyncEdge:
+        """Calls a plain handler once as an edge: what it publishes is caused by its event."""
+        call = SyncEdge(self._bus)
+        call.handler = lambda: handler
+        return call
 
     def run_calls_after(self) -> None:
         """Run the calls that waited until the cascade was over and its events were released."""
@@ -338,10 +347,8 @@ class Edges:
             self._resend_in_step(letter, subscription, handler)
 
     def _resend_in_step(self, letter: DeadLetter, subscription: Subscription, handler: Handler) -> None:
-        call = SyncEdge(self._bus)
-        call.handler = lambda: handler
         try:
-            refuse_unfinished(call(letter.event))
+            refuse_unfinished(self._as_edge(handler)(letter.event))
         except Exception as error:  # noqa: BLE001 (published as a failed handler)
             self._bus._edge_failed(subscription, letter.event, error, 1, letter)
         else:

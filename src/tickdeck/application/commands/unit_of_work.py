@@ -33,7 +33,7 @@ class _BusWithStore(Protocol):
     @property
     def store(self) -> _Store: ...
 
-    def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt: ...
+    def commit(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int]) -> Receipt: ...
 
 
 class UnitOfWork:
@@ -44,10 +44,12 @@ class UnitOfWork:
             trade.roll_back("the market is closed")
             await work.commit()
 
-    ``commit`` publishes the raised events of all aggregates as one unit, which is durable when it returns. Handlers of
-    the bus get the events in their order: plain ones within ``commit``, async ones once they are durable. An async
-    handler with a ``name`` also gets them if the process dies in between. A handler that raises affects neither the
-    commit nor other handlers.
+    ``commit`` saves the raised events of all aggregates as one unit. Once they are durable, it publishes them: handlers
+    of the bus get them in their order, plain ones before ``commit`` returns. If the disk fails, no handler gets them.
+    If the process dies in between, an async handler with a ``name`` gets them in the next process. A handler that
+    raises affects neither the commit nor other handlers; the event becomes a dead letter.
+
+    What is published directly on the bus meanwhile is handled within its ``publish``, so perhaps before them.
 
     Without a commit, nothing is saved. After one, the unit of work can go on and commit again. At the end of the
     ``async with`` block, its repositories forget what they loaded, and so what was changed and not committed. It
@@ -106,7 +108,7 @@ class UnitOfWork:
             twice = next(stream for stream in streams if streams.count(stream) > 1)
             raise ConfigError(f"UnitOfWork.commit: {twice} was loaded by two repositories and changed in both; use one")
         events = [event for aggregate in changed for event in aggregate.get_domain_events()]
-        receipt = self._bus.publish_all(events, expected={root.stream: root.version for root in changed})
+        receipt = self._bus.commit(events, expected={root.stream: root.version for root in changed})
         reached = self._store.last_seq
         for aggregate in changed:
             aggregate.clear_domain_events()

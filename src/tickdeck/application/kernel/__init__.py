@@ -4,6 +4,7 @@ Only code that orders and stamps events belongs here.
 """
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
+from tickdeck.application.kernel.committing import CommittingKernel
 from tickdeck.application.kernel.kernel import STRATEGY, Kernel, stamp_input
 from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
 from tickdeck.application.kernel.outside_inputs import STEPS
@@ -19,6 +20,7 @@ __all__ = [
     "STRATEGY",
     "TIMER_SOURCE",
     "Agenda",
+    "CommittingKernel",
     "Kernel",
     "Waker",
     "money_context",

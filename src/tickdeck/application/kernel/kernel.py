@@ -274,13 +274,23 @@ class Kernel(TimedBus):
         """
         if expected is None:
             return super().publish_all(events)
+        return self._publish_together("publish_all", events, expected, self._dispatch)
+
+    def _publish_together(
+        self,
+        call: str,
+        events: Iterable[DomainEvent],
+        expected: Mapping[str, int],
+        dispatch: Callable[[DomainEvent], None],
+    ) -> Receipt:
+        """``call`` names the method in errors. ``dispatch`` hands out each event before it is on the tape."""
         if get_ident() != self._owner:
-            self._claim("publish_all")
+            self._claim(call)
         if self._busy or not self._open:
             raise ConfigError(
-                "publish_all(expected=...): not inside a handler, a batch, a pause or while the bus is disabled"
+                f"{call}(expected=...): not inside a handler, a batch, a pause or while the bus is disabled"
             )
-        given = check_events("publish_all", events)
+        given = check_events(call, events)
         for event in given:
             if event.source in self._outside.reserved:
                 raise is_reserved(event)
@@ -289,12 +299,13 @@ class Kernel(TimedBus):
         callers = getcontext()
         try:
             setcontext(MONEY_CONTEXT)
-            self._take_together([self._outside.received(self._caused(event), self.inputs) for event in given])
+            received = [self._outside.received(self._caused(event), self.inputs) for event in given]
+            self._take_together(received, dispatch)
         finally:
             setcontext(callers)
         return self._receipt
 
-    def _take_together(self, events: list[DomainEvent]) -> None:
+    def _take_together(self, events: list[DomainEvent], dispatch: Callable[[DomainEvent], None]) -> None:
         """``take`` for several inputs whose cascades are written to the tape as one unit."""
         if self._current is not None:
             raise self._refusal()
@@ -308,7 +319,7 @@ class Kernel(TimedBus):
                 self._current = event
                 self._children = 0
                 self._busy = True
-                self._dispatch(event)
+                dispatch(event)
                 cascades += self._run_cascade(event, record=True)
             if cascades:
                 self._tape.append(cascades)
