@@ -36,7 +36,10 @@ SNIPPETS = [(page, code) for page in PAGES for code in blocks(page, "python")]
 
 
 @pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{p.name}-{i}" for i, (p, _) in enumerate(SNIPPETS)])
-def test_snippets_of_the_documentation_run(page: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snippets_of_the_documentation_run(
+    page: Path, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for the files that they make
     snippet = ModuleType("snippet")  # annotations are resolved in the module of their class
     monkeypatch.setitem(sys.modules, "snippet", snippet)
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))  # its classes disappear with it

@@ -15,6 +15,7 @@ from tickdeck.bootstrap.resume import resume_run
 from tickdeck.bootstrap.run import Run, start_run
 from tickdeck.bootstrap.session import Session
 from tickdeck.bootstrap.store import open_store
+from tickdeck.bootstrap.trade_file import trade_file
 
 __all__ = [
     "Core",
@@ -34,6 +35,7 @@ __all__ = [
     "start_live_run",
     "start_run",
     "trace_of",
+    "trade_file",
     "trade_journal",
     "triggers_of",
     "verify_bus",

@@ -316,6 +316,9 @@ class LiveRun(Session):
             tasks.append(asyncio.create_task(self._beside(self.watch.run())))
             if self._archive is not None:
                 tasks.append(asyncio.create_task(self._beside(self._archive.run())))
+            if self._trades is not None:
+                self._trades.follow(self.kernel)
+                tasks.append(asyncio.create_task(self._beside(self._trades.keep(self._clock))))
             try:
                 await driver.run(progress=progress, wind_up=self._wind_up)
             except Exception as error:

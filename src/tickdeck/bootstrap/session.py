@@ -24,6 +24,7 @@ from tickdeck.bootstrap.core_state import StateOfRun, parts_of
 from tickdeck.bootstrap.run_accounts import run_accounts
 from tickdeck.bootstrap.snapshots import SnapshotTaker
 from tickdeck.bootstrap.strategies import Code, code_of
+from tickdeck.bootstrap.trade_file import trade_file
 from tickdeck.domain.events import DomainEvent, RunStarted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import RunConfig
@@ -32,7 +33,7 @@ from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.readers import ReadNotes
-from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
+from tickdeck.infrastructure.runs import TRADES, Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path
 
 __all__ = ["RESERVED", "Session", "paper_venue"]
@@ -110,6 +111,7 @@ class Session(ABC):
             symbols=manifest.symbols,
             seed=config.seed,
         )
+        self._trades = trade_file(folder, folder / TRADES, config.instrument) if config.keep_trades else None
         self._halt = ordered_halt(folder, beside=manifest.is_live)
         self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
 
@@ -221,6 +223,8 @@ class Session(ABC):
             self._close_market()
         finally:
             self.tape.close()
+        if self._trades is not None:
+            self._trades.catch_up()
         if self.caught_up():
             write_end(
                 self.folder,

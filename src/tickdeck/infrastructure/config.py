@@ -153,6 +153,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
       positions and risk. No event depends on it.
+    - ``keep_trades``: keep the trade journal in ``trades.db`` in the run's folder. No event depends on it.
     - ``metrics``: the port, or host:port, at which metrics are served while the run works. No event depends on it.
     """
 
@@ -190,6 +191,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     state_every: int = 100_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
+    keep_trades: bool = False
     metrics: int | str | None = None
 
     def __post_init__(self) -> None:

@@ -15,12 +15,14 @@ from typing import Any
 from tickdeck.application.units import iso_time
 from tickdeck.domain.trading import RoundTrip
 from tickdeck.domain.values import Side, plain
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exporting.export import packed
 from tickdeck.infrastructure.fresh_file import fresh_file
 
-__all__ = ["TRADE_FORMATS", "export_trades", "trade_row"]
+__all__ = ["TRADE_FORMATS", "create_trades", "export_trades", "holds_trades", "insert_trades", "trade_row"]
 
 _NS = 1_000_000_000
+_APPLICATION = 0x7464_6A31  # marks our databases of trades
 
 
 def trade_row(trip: RoundTrip) -> dict[str, Any]:
@@ -84,12 +86,36 @@ def _write_jsonl(rows: list[dict[str, Any]], place: Path) -> None:
 
 
 def _write_sqlite(rows: list[dict[str, Any]], place: Path) -> None:
-    """One table, ``trades``. Decimals stay exact as text; SQLite's ``sum`` and ``avg`` read them as numbers."""
-    columns = ", ".join(f'"{name}" {_SQL_TYPES.get(name, "TEXT")}' for name in _COLUMNS)
     with closing(sqlite3.connect(place)) as database, database:
-        database.execute(f"CREATE TABLE trades ({columns})")
-        values = ", ".join(f":{name}" for name in _COLUMNS)
-        database.executemany(f"INSERT INTO trades VALUES ({values})", rows)  # noqa: S608 (names of our own)
+        create_trades(database)
+        insert_trades(database, rows)
+
+
+def create_trades(database: sqlite3.Connection) -> None:
+    """Create the table ``trades``, without rows. ``id`` is the place of a trade in the journal: first those that have
+    ended, which keep it, then the open ones. Decimals stay exact as text; SQLite's ``sum`` and ``avg`` read them as
+    numbers.
+
+    Raises ``ConfigError`` if the database is another program's.
+    """
+    if not holds_trades(database) and database.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise ConfigError("this is a database of another program; name another file")
+    database.execute(f"PRAGMA application_id = {_APPLICATION}")
+    columns = ", ".join(f'"{name}" {_SQL_TYPES.get(name, "TEXT")}' for name in _COLUMNS)
+    database.execute("DROP TABLE IF EXISTS trades")
+    database.execute(f"CREATE TABLE trades (id INTEGER PRIMARY KEY, {columns})")
+
+
+def holds_trades(database: sqlite3.Connection) -> bool:
+    """Whether ``create_trades`` has made it."""
+    return bool(database.execute("PRAGMA application_id").fetchone() == (_APPLICATION,))
+
+
+def insert_trades(database: sqlite3.Connection, rows: Iterable[dict[str, Any]], *, after: int = 0) -> None:
+    """Insert rows of ``trade_row``, in the order of the journal, after those with ids up to ``after``."""
+    values = ", ".join(f":{name}" for name in _COLUMNS)
+    numbered = ({"id": number, **row} for number, row in enumerate(rows, after + 1))
+    database.executemany(f"INSERT INTO trades VALUES (:id, {values})", numbered)  # noqa: S608 (names of our own)
 
 
 def _text(value: Decimal | None) -> str | None:

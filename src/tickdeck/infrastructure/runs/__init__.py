@@ -4,6 +4,7 @@ from tickdeck.infrastructure.runs.backup import RunBackup, backup_run
 from tickdeck.infrastructure.runs.core_states import CoreState, CoreStates
 from tickdeck.infrastructure.runs.ending import RunEnd, RunFigures, read_end, write_end
 from tickdeck.infrastructure.runs.folder import (
+    TRADES,
     InputRecord,
     Manifest,
     StrategyRecord,
@@ -29,6 +30,7 @@ from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 from tickdeck.infrastructure.runs.strategy_states import StrategyStates
 
 __all__ = [
+    "TRADES",
     "CoreState",
     "CoreStates",
     "InputRecord",

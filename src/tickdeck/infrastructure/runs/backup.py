@@ -10,7 +10,7 @@ import msgspec
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.frames import FOLDER, copy_frames
 from tickdeck.infrastructure.fresh_file import fresh_file
-from tickdeck.infrastructure.runs.folder import MANIFEST, read_manifest
+from tickdeck.infrastructure.runs.folder import MANIFEST, TRADES, read_manifest
 from tickdeck.infrastructure.tape.opening import IN_A_RUN, tape_path
 from tickdeck.infrastructure.tape.sync import sync
 from tickdeck.infrastructure.tape.tools import copy_tape
@@ -72,10 +72,12 @@ def backup_run(folder: Path, out: Path) -> RunBackup:
 
 
 def _copy_rest(folder: Path, out: Path) -> None:
-    """Everything except the tape, the frames, the manifest, and what belongs to this machine alone."""
+    """Everything except the tape, the frames, the manifest, the file of trades, which may be half written and is made
+    again, and what belongs to this machine alone."""
     for file in sorted(folder.rglob("*")):
         inner = file.relative_to(folder)
-        if inner.parts[0] in (FOLDER, MANIFEST, *IN_A_RUN.values()) or file.name.endswith(_OF_THIS_MACHINE):
+        elsewhere = inner.parts[0] in (FOLDER, MANIFEST, *IN_A_RUN.values())
+        if elsewhere or inner.parts[0].startswith(TRADES) or file.name.endswith(_OF_THIS_MACHINE):
             continue
         if file.is_dir():
             (out / inner).mkdir(exist_ok=True)

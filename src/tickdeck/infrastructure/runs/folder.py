@@ -27,6 +27,7 @@ from tickdeck.infrastructure.tape.sync import replace_file, sync
 from tickdeck.infrastructure.workshop import workshop
 
 __all__ = [
+    "TRADES",
     "InputRecord",
     "Manifest",
     "StrategyRecord",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+TRADES = "trades.db"
+"""The trade journal of a run that keeps it as a file. It can always be made again from the tape."""
 PAPER = "paper"
 """The ``exchange`` of runs without a real venue: their market data comes from files or is simulated."""
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
