@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from application_kit import BTC, SECOND, START, Core, D, tick, trade
 
 from tickdeck.application.engines import TriggerWish
+from tickdeck.application.engines.trigger_inputs import WatchedTrigger
 from tickdeck.application.strategies import Rules, Strategy, describe_values
 from tickdeck.domain.conditions import parse_condition
 from tickdeck.domain.events import (
@@ -192,6 +194,30 @@ def test_a_trigger_ends_before_an_event_at_the_very_time() -> None:
 
     assert core.triggers.triggers["t"].status is TriggerStatus.EXPIRED
     assert fired(core) == []
+
+
+def test_a_trigger_that_ends_at_a_time_of_day_hides_it_from_no_other() -> None:
+    core = run(wish("price > 10", name="a", expires="16h"), wish("time >= 16:00 UTC", name="b")).trades("9")
+    core.feed(trade("9", ts=START + 17 * HOUR))
+
+    assert [event.ts for event in core.of("trigger.fired")] == [START + 16 * HOUR]
+
+
+def test_many_triggers_fire_at_one_event_without_looking_at_all_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = run(*(wish(f"price > {n}", name=f"t{n}", expires="1h") for n in range(10, 40))).trades("9")
+    watched: list[int] = []
+    watch = core.triggers._inputs.watch
+
+    def counted(some: Collection[WatchedTrigger]) -> None:
+        watched.append(len(some))
+        watch(some)
+
+    monkeypatch.setattr(core.triggers._inputs, "watch", counted)
+    core.trades("30.5")
+
+    assert len(fired(core)) == 21
+    assert watched == [9]
+    assert len(core.of("timer.cancelled")) == 21
 
 
 def test_a_trigger_that_is_over_when_the_run_begins_never_fires() -> None:

@@ -59,7 +59,8 @@ class WatchedTrigger:
 
 
 class TriggerInputs:
-    """Receives the events that the watched triggers need, and no others. ``look(watched)`` evaluates one."""
+    """Receives the events that the watched triggers need, and no others. ``look(watched)`` evaluates those that an
+    event may change."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class TriggerInputs:
         values: ConditionValues,
         symbols: tuple[str, ...],
         component: str,
-        look: Callable[[WatchedTrigger], None],
+        look: Callable[[list[WatchedTrigger]], None],
     ) -> None:
         self._kernel = kernel
         self._values = values
@@ -111,8 +112,7 @@ class TriggerInputs:
         return all(map(self._values.has_last_price, self._symbols))
 
     def _on_event(self, topic: type[DomainEvent], event: DomainEvent) -> None:
-        for watched in self.changed_by(topic, event):
-            self._look(watched)
+        self._look(self.changed_by(topic, event))
 
     def _on_quotes(self, topic: type[DomainEvent], event: DomainEvent) -> None:
         self._on_event(topic, event)

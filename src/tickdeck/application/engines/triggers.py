@@ -176,8 +176,7 @@ class TriggerEngine:
             if settings.expires and settings.expires <= started.ts_ingress:
                 self._kernel.publish(trigger.expire())
         self._follow()
-        for watched in list(self._watched.values()):
-            self._look(watched)
+        self._look(list(self._watched.values()))
 
     def on_command(self, command: CommandReceived) -> None:
         carry_out = self._commands.get(command.command)
@@ -207,9 +206,7 @@ class TriggerEngine:
         self._timers.pop(timer.name, None)
         if timer.name == _TIME_OF_DAY:
             self._set_time_of_day()
-            for watched in list(self._watched.values()):
-                if watched.condition.times:
-                    self._look(watched)
+            self._look([watched for watched in self._watched.values() if watched.condition.times])
         elif timer.name in self._watched:
             self._kernel.publish(self.triggers[timer.name].expire())
             self._follow()
@@ -239,7 +236,7 @@ class TriggerEngine:
     def _restart(self, trigger_id: str) -> None:
         self._watched.pop(trigger_id, None)
         self._follow()
-        self._look(self._watched[trigger_id])
+        self._look([self._watched[trigger_id]])
 
     def _known(self, trigger_id: str) -> Trigger:
         if trigger_id not in self.triggers:
@@ -333,8 +330,15 @@ class TriggerEngine:
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
-    def _look(self, watched: WatchedTrigger) -> None:
-        """Evaluate a trigger, and let it fire if it does."""
+    def _look(self, several: list[WatchedTrigger]) -> None:
+        """Evaluate triggers in this order, and let those fire that do."""
+        before = len(self._watched)
+        for watched in several:
+            self._look_at(watched)
+        if len(self._watched) < before:  # once for all: a thousand may fire at the same event
+            self._inputs.watch(self._watched.values())
+
+    def _look_at(self, watched: WatchedTrigger) -> None:
         holds = self._evaluate(watched)
         trigger = self.triggers[watched.trigger_id]
         if holds is None or holds is trigger.holds:
@@ -344,7 +348,10 @@ class TriggerEngine:
         if event is not None:
             self._kernel.publish(event)
         if not trigger.is_active:
-            self._follow()
+            del self._watched[watched.trigger_id]
+            self._set_timer(watched.trigger_id, 0)
+            if watched.condition.times:
+                self._set_time_of_day()
 
     def _evaluate(self, watched: WatchedTrigger) -> bool | None:
         return watched.evaluator.evaluate(self._values_of(watched))
@@ -384,6 +391,9 @@ class TriggerEngine:
         """Wake up at the next time of day that a condition names."""
         times = sorted({time for watched in self._watched.values() for time in watched.condition.times})
         now = self._kernel.clock.now()
+        _, before = self._timers.get(_TIME_OF_DAY, (0, 0))
+        if times and 0 < before <= now:
+            return  # a timer of the same time came first; this one is about to fire, and sets the next
         midnight = now - now % _DAY
         due = next((midnight + time for time in times if midnight + time > now), midnight + _DAY)
         self._set_timer(_TIME_OF_DAY, due if times else 0)
