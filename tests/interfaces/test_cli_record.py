@@ -103,8 +103,8 @@ def test_a_recording_that_is_killed_can_be_read_and_continued(venue_url: str, tm
 
 
 def test_a_recording_of_a_venue_that_does_not_list_the_symbol_ends_in_one_line(venue_url: str, tmp_path: Path) -> None:
-    process = tickdeck("record", "ABCUSDT", "--url", venue_url, "--for", 3, "--data", tmp_path / "data")
-    _, errors = process.communicate(timeout=60)
+    process = tickdeck("record", "ABCUSDT", "--url", venue_url, "--for", 120, "--data", tmp_path / "data")
+    _, errors = process.communicate(timeout=180)
 
     assert process.returncode != 0
     assert "ABCUSDT is not listed; correct the symbol" in errors

@@ -50,15 +50,15 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
 def _copies(engine: CopyEngine) -> dict[str, Any]:
     parts = ("saga_id", "status", "wanted", "filled", "attempts", "is_over", "timer_id", "_filled", "_fees")
     ledger, wishes = engine.ledger, engine._wishes
+    symbols = dict.fromkeys(copy.trade.symbol for copy in ledger.copies.values())
     return {
         "copies": {name: [getattr(copy, part) for part in parts] for name, copy in ledger.copies.items()},
         "trades": {name: (copy.trade.trade_id, copy.trade.status) for name, copy in ledger.copies.items()},
         "orders": {order_id: copy.saga_id for order_id, copy in ledger.orders.items()},
         "waiting": ledger._waiting,
-        "exits": ledger._exits,
+        "held": {symbol: ledger.held(symbol) for symbol in symbols},
         "seen": list(wishes._seen),
         "leads": wishes._leads,
-        "holds": ledger._holds,
         "later": wishes._later,
     }
 
@@ -80,7 +80,7 @@ def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
         "exposure": exposure_of(risk.exposure),
         "limits": (*_limits(risk), risk.typical and risk.typical.recent, risk._flatten._waiting),
         "protections": {protection_id: state_of(p) for protection_id, p in risk.protections.book.protections.items()},
-        "watching": risk.protections._prices.is_watching,
+        "watching": bool(risk.protections._prices._watching),
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
     }.items()
 

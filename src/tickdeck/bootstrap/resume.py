@@ -63,9 +63,10 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     """The run in ``folder``, ready to be continued. ``wall`` paces a run on recorded data, ``clock`` is that of a live
     run.
 
-    If the code is the same, the run is executed again from its start, or from where its code last changed, and compared
-    with its tape. If the code has changed, or market data was dropped, the state is restored from the tape, and
-    ``run.resumed`` begins a new stretch. Then the run continues; a live run with what its venue sends from now on.
+    If the code is the same, the run is executed again from its newest snapshot that fits, and compared with its tape.
+    Without one, this begins at its start, or where its code last changed. If the code has changed, or market data was
+    dropped, the state is restored from the tape, and ``run.resumed`` begins a new stretch. Then the run continues; a
+    live run with what its venue sends from now on.
 
     Raises ``RunError`` if the inputs have changed since the run, if it is a live run that is complete, and if market
     data that it needs is in an archive that is out of reach.

@@ -24,11 +24,10 @@ from tickdeck.application.redaction import redacted
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
-__all__ = ["LEVELS", "LOG", "last_logged_seq", "log_to"]
+__all__ = ["LOG", "last_logged_seq", "log_to"]
 
 LOG = "log.jsonl"
 """The log's name in a run's folder."""
-LEVELS = ("debug", "info", "warning", "error")
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"

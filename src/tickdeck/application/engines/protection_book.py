@@ -211,6 +211,7 @@ class ProtectionBook:
         ]
 
     def end(self, p: Protection) -> None:
+        """Nothing is left to protect. Only a fill of its entry that arrives late leads back."""
         p.end()
         self._live.get(p.symbol, {}).pop(p.protection_id, None)
         self._ended[p.protection_id] = None
@@ -241,7 +242,8 @@ class ProtectionBook:
         entry = self.protections.get(fill.order_id)
         if entry is not None:
             entry.enter(fill.quantity, change * entry.side.sign, fill.price, fill.ts)
-            if self._ended.pop(entry.protection_id, "") is None:
+            if entry.protection_id in self._ended:
+                del self._ended[entry.protection_id]
                 self._live.setdefault(entry.symbol, {})[entry.protection_id] = entry
         else:
             p = self._exits.get(fill.order_id)

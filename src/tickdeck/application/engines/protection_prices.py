@@ -41,10 +41,6 @@ class ProtectionPrices:
         self._watching: list[Subscription] = []
         self._traded: dict[str, None] = {}  # symbols with trades or best prices, so their candles add nothing
 
-    @property
-    def is_watching(self) -> bool:
-        return bool(self._watching)
-
     def watch(self) -> None:
         """Receive prices while one is needed."""
         needed = any(map(_needs_prices, self._book.live()))

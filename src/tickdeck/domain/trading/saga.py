@@ -30,11 +30,6 @@ class Saga(Generic[S]):
         self.status: S = status
         self.timer_id = 0
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether its table has no further step."""
-        return not self.transitions[self.status]
-
     def become(self, status: S) -> None:
         """Take a step. Raises ``InvalidTransition`` if the table has no such step."""
         if status not in self.transitions[self.status]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tickdeck.application.units import seconds_of
+from tickdeck.errors import ConfigError
 from tickdeck.interfaces.cli.output import note
 from tickdeck.interfaces.cli.times import parse_time
 
@@ -25,6 +28,7 @@ __all__ = [
     "recorded_place",
     "recorded_run",
     "run_argument",
+    "seconds_value",
     "time_value",
 ]
 
@@ -36,6 +40,14 @@ def time_value(text: str) -> int:
     try:
         return parse_time(text)
     except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def seconds_value(text: str) -> Decimal:
+    """The type of an option that takes a duration. The value is in seconds."""
+    try:
+        return seconds_of(text)
+    except ConfigError as error:
         raise click.BadParameter(str(error)) from None
 
 

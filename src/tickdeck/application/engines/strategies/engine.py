@@ -178,10 +178,6 @@ class StrategyEngine:
         """The current parameters of a strategy, JSON-ready, without secrets."""
         return _without_secrets(self.strategies[strategy_id].parameters())
 
-    def signal_names(self, strategy_id: str) -> list[str]:
-        """The full names of the signals that a strategy asks for."""
-        return self._needs.signals_of(self.strategies[strategy_id])
-
     @property
     def surroundings(self) -> Mapping[str, StrategySurroundings]:
         """What is around the methods of each strategy, by its id."""

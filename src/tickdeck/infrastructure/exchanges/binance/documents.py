@@ -62,7 +62,6 @@ _PRIVATE = (
     "eventStreamTerminated",
     "externalLockUpdate",
 )
-_CONTROL = ("serverShutdown",)
 _MS = 1_000_000
 _UNREADABLE = (
     msgspec.MsgspecError, EventError, ConfigError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError

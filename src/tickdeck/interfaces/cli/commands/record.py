@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from tickdeck.application.units import seconds_of
-from tickdeck.errors import ConfigError
 from tickdeck.interfaces.cli.exits import DONE, details_wanted, require_stderr
-from tickdeck.interfaces.cli.options import data_option, json_option, metrics_option
+from tickdeck.interfaces.cli.options import data_option, json_option, metrics_option, seconds_value
 from tickdeck.interfaces.cli.output import note, print_json
 
 if TYPE_CHECKING:
@@ -24,19 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["record"]
 
 
-def _seconds(text: str) -> Decimal:
-    try:
-        return seconds_of(text)
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command()
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL...")
 @click.option("--exchange", default="binance", show_default=True, metavar="NAME", help="The exchange.")
 @click.option("--url", metavar="URL", help="The address of a venue that speaks the exchange's protocol.")
 @click.option("--testnet", is_flag=True, default=None, help="The exchange's test net.")
-@click.option("--for", "duration", type=_seconds, metavar="SECONDS", help="End after this time; default: with Ctrl-C.")
+@click.option(
+    "--for", "duration", type=seconds_value, metavar="SECONDS", help="End after this time; default: with Ctrl-C."
+)
 @click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl.")
 @metrics_option
 @data_option

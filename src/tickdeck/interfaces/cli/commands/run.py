@@ -6,18 +6,17 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from tickdeck.application.units import iso_time, seconds_of, span
+from tickdeck.application.units import iso_time, span
 from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
-from tickdeck.interfaces.cli.options import LOG_OPTIONS, data_option, json_option, metrics_option
+from tickdeck.interfaces.cli.options import LOG_OPTIONS, data_option, json_option, metrics_option, seconds_value
 from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
 
 if TYPE_CHECKING:
@@ -48,13 +47,6 @@ def _name(text: str) -> str:
     if text.upper() == "HALT":
         raise click.BadParameter(f"{text!r} is no name for a run: a file HALT beside the runs halts all of them")
     return text
-
-
-def _seconds(text: str) -> Decimal:
-    try:
-        return seconds_of(text)
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 _OPTIONS = (
@@ -115,7 +107,7 @@ _OPTIONS = (
     click.option(
         "--for",
         "duration",
-        type=_seconds,
+        type=seconds_value,
         metavar="SECONDS",
         help="End after this time on the run's own clock: seconds, or 10m, 1h.",
     ),
