@@ -16,22 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 from tickdeck import bootstrap
-from tickdeck.bootstrap import LiveRun, Session, resume_run, start_live_run, start_run
+from tickdeck.bootstrap import start_live_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.accounts import AccountConfig
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.interfaces.bench.resuming import ALL_STATES, STRATEGIES, resume_copy, simulated_run
 
-STRATEGIES = (StrategyConfig(spec="ema-cross"), StrategyConfig(spec="market-maker"))
 LARGE = Decimal(10**9)
 
 
@@ -40,22 +37,16 @@ def main(lengths: list[int], *, live: bool, only_snapshots: bool) -> None:
     print("events        stopped         killed          without snapshots   with other code")
     for length in lengths:
         with tempfile.TemporaryDirectory() as data:
-            folder = asyncio.run(make_live(Path(data), length)) if live else make(Path(data), length)
+            folder = asyncio.run(make_live(Path(data), length)) if live else simulated_run(Path(data), length)
             place = Path(data)
             bootstrap.strategies.code_digest = own  # type: ignore[attr-defined]
-            found = [resume(folder, place / "stopped"), resume(folder, place / "killed", forget=1)]
+            found = [resume_copy(folder, place / "stopped"), resume_copy(folder, place / "killed", forget=1)]
             if not only_snapshots:
-                found.append(resume(folder, place / "without", forget=2))
+                found.append(resume_copy(folder, place / "without", forget=ALL_STATES))
                 bootstrap.strategies.code_digest = lambda: "other"  # type: ignore[attr-defined]
-                found.append(resume(folder, place / "other"))
-            figures = (f"{opened:>4.1f} + {ran:>4.1f}" for opened, ran in found)
+                found.append(resume_copy(folder, place / "other"))
+            figures = (f"{one.opened:>4.1f} + {one.continued:>4.1f}" for one in found)
             print(f"{length:>9,}   ", "     ".join(figures), flush=True)
-
-
-def make(data: Path, events: int) -> Path:
-    run = start_run(RunConfig(strategies=STRATEGIES, duration=Decimal(events)), data)
-    drive(run, lambda: run.kernel.seq >= events)
-    return run.folder
 
 
 async def make_live(data: Path, events: int) -> Path:
@@ -82,34 +73,6 @@ async def make_live(data: Path, events: int) -> Path:
         finally:
             run.close()
     return run.folder
-
-
-def resume(folder: Path, place: Path, *, forget: int = 0) -> tuple[float, float]:
-    """Seconds of the processor to open the run without its newest ``forget`` snapshots, and from then on until it
-    continues."""
-    copy = shutil.copytree(folder, place / folder.name)
-    for newest in sorted((copy / "states").glob("*"), key=lambda path: -int(path.stem))[:forget]:
-        newest.unlink()
-    began = time.process_time()
-    run = resume_run(copy)
-    read = time.process_time()
-    if isinstance(run, LiveRun):
-        asyncio.run(run.driver.begin())
-        run.close()
-    else:
-        drive(run, run.caught_up)
-    return read - began, time.process_time() - read
-
-
-def drive(run: Session, enough: Callable[[], bool]) -> None:
-    def stop(_: int) -> None:
-        if enough():
-            run.driver.request_stop()
-
-    try:
-        asyncio.run(run.drive(None, progress=stop))
-    finally:
-        run.close()
 
 
 if __name__ == "__main__":

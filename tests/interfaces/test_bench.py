@@ -44,6 +44,8 @@ TINY = {
     "order-path-durable": {"count": 3},
     "matching": {"count": 1_000},
     "memory": {"count": 1_000},
+    "resume-10k": {"count": 1},
+    "resume-100k": {"count": 1},
     "frames-bookTicker": {"count": 50},
     "frames-trade": {"count": 50},
     "frames-depth": {"count": 50},
@@ -118,6 +120,15 @@ def test_the_preloaded_backtest_does_what_the_one_from_the_file_does(tmp_path: P
         made.append((figures["orders"], figures["fills"]))
 
     assert made[0] == made[1]
+
+
+@pytest.mark.long
+def test_a_killed_run_is_resumed_from_the_snapshot_before_the_stop(tmp_path: Path) -> None:
+    parameters = {"count": 3_000, "state_every": 2_500, "folder": str(tmp_path)}
+
+    figures = open_session("tickdeck.interfaces.bench.resuming:resume", parameters)()
+
+    assert 0 < figures["behind"] < figures["events"]
 
 
 def test_json_prints_the_promised_keys_and_nothing_else_on_stdout(tmp_path: Path) -> None:

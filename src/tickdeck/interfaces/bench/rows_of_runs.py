@@ -213,6 +213,20 @@ RUN_ROWS = (
         more_is_better=False,
         runs=1,
     ),
+    *(
+        Row(
+            name=f"resume-{count // 1_000}k",
+            what=f"resuming a killed run of {count:,} events",
+            unit="s of CPU",
+            part=own_part("resuming:resume", count, 3_000, needs_folder=True, state_every=2_500),
+            in_it="opening the run (reading the tape, restoring the newest snapshot before the kill) and executing "
+            "what follows it until the run continues; `behind`: how many events that are",
+            ceiling_is="the same without snapshots, which executes the whole run again: no bound, and slower",
+            more_is_better=False,
+            runs=2,
+        )
+        for count in (10_000, 100_000)
+    ),
     _frames("bookTicker", "best bid and ask"),
     _frames("trade", "a trade"),
     _frames("depth", "four changed levels of a book"),
