@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from msgspec.structs import force_setattr
 
 from tickdeck.application.commands import UnitOfWork
 from tickdeck.bootstrap import RecordedBus, close_bus, open_bus
 from tickdeck.domain.events import BalanceEvent, DomainEvent
-from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.errors import ConcurrencyError, EventValidationError, TapeError
 
 D = Decimal
 
@@ -123,6 +124,27 @@ def test_no_handler_hears_of_what_the_store_refuses(url: str) -> None:
         del tape.append
         await bus.close()
         assert heard == []
+
+    asyncio.run(program())
+
+
+def test_no_handler_hears_of_an_event_that_cannot_be_stored(
+    disk: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.CRITICAL, "tickdeck.kernel")
+    monkeypatch.setattr("tickdeck.application.kernel.kernel.check_fields", lambda event: None)  # would refuse it
+
+    async def program() -> None:
+        bus = open_bus(disk)
+        heard: list[str] = []
+        bus.subscribe(Noted, lambda event: heard.append(event.what))
+        broken = Noted(what="b")
+        force_setattr(broken, "what", object())
+        with pytest.raises(EventValidationError, match="cannot be stored"):
+            bus.commit([Noted(what="a"), broken], expected={})
+        await bus.drain()
+        assert heard == ["a"]
+        await close_bus(bus)
 
     asyncio.run(program())
 
