@@ -169,6 +169,8 @@ def test_a_live_configuration_is_ready_without_using_the_network(looked, monkeyp
 
     assert (code, not_ok(findings)) == (0, [])
     assert findings["input"]["detail"] == "live market data of binance; orders are sent there"
+    assert "orders leave this process and are sent to binance" in findings["venue binance"]["detail"]
+    assert "venue paper" not in findings
     assert findings["run"]["detail"] == "can start: market-maker on BTCUSDT"
 
 
@@ -177,6 +179,7 @@ def test_live_market_data_with_paper_orders_is_ready_without_a_key(looked):
 
     assert (code, not_ok(findings)) == (0, [])
     assert findings["input"]["detail"] == "live market data of binance; orders are filled on paper"
+    assert "no order leaves it" in findings["venue paper"]["detail"]
 
 
 def test_a_live_configuration_without_its_key_or_limits_is_not_ready(looked, monkeypatch):

@@ -296,3 +296,23 @@ def test_the_admin_address_acts_or_reports_the_mistake(path: str, values: dict[s
     got, answer = api.handle("POST", path, dict(values))
     assert got == status, answer
     assert (status == 200) or "error" in answer
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"gap": 0.3, "nonsense": 3}, "there is no fault 'nonsense'"),
+        ({"gap": 0.3, "stall": "often"}, "stall=often"),
+        ({"http_500": 0.3, "seed": 3}, "the seed can be given at the venue's start only"),
+        ({"clear": True, "nonsense": 3}, "there is no fault 'nonsense'"),
+    ],
+)
+def test_faults_change_all_at_once_or_not_at_all(values: dict[str, object], why: str) -> None:
+    api, _ = admin()
+    _, before = api.handle("POST", "faults", {"drop_ack": 0.5, "gap": 0.1})
+
+    status, answer = api.handle("POST", "faults", values)
+
+    assert (status, why in answer["error"]) == (400, True), answer
+    assert api.handle("GET", "faults", {}) == (200, before)
+    assert list(before["active"]) == ["drop_ack", "gap"]

@@ -199,13 +199,10 @@ class AdminApi:
         return msgspec.to_builtins(changed)
 
     def _set_faults(self, values: Json) -> Json:
-        """``{"drop_ack": "0.5"}`` switches on, ``{"drop_ack": "off"}`` off; ``{"clear": true}`` switches all off."""
-        faults = self._door.faults
-        if values.pop("clear", False):
-            for name in faults.active:
-                faults.set(name, "off")
-        for name, value in values.items():
-            faults.set(name, str(value))
+        """``{"drop_ack": "0.5"}`` switches on, ``{"drop_ack": "off"}`` off; ``{"clear": true}`` switches all off. After
+        an error nothing has changed."""
+        clear = bool(values.pop("clear", False))
+        self._door.faults.change({name: str(value) for name, value in values.items()}, clear=clear)
         return self._show_faults({})
 
     def _advance(self, values: Json) -> Json:

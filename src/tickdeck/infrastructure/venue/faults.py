@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -111,6 +112,24 @@ def _parse(name: str, text: str) -> Fault:
     return Fault(name, chance=chance, duration_ns=duration)
 
 
+def _read(name: str, value: str) -> Fault | None:
+    """``None`` if ``value`` switches it off. Raises ``ConfigError``."""
+    if name == "seed":
+        raise ConfigError("faults: the seed can be given at the venue's start only, as in --faults 'seed=7 gap=0.3'")
+    if name not in FAULTS:
+        near = get_close_matches(name, [*FAULTS, "seed"], 1)
+        raise ConfigError(
+            f"faults: there is no fault {name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"the faults are {', '.join(FAULTS)}")
+        )
+    if value in ("off", "0"):
+        return None
+    try:
+        return _parse(name, value)
+    except ValueError as error:
+        raise ConfigError(f"faults: {name}={value}: {error}") from None
+
+
 class Faults:
     """The faults that are switched on. ``counts`` is how often each of them has happened."""
 
@@ -140,19 +159,19 @@ class Faults:
 
     def set(self, name: str, value: str) -> None:
         """Switch a fault on with ``value``, or off with the value ``off`` or ``0``. Raises ``ConfigError``."""
-        if name not in FAULTS:
-            near = get_close_matches(name, [*FAULTS, "seed"], 1)
-            raise ConfigError(
-                f"faults: there is no fault {name!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"the faults are {', '.join(FAULTS)}")
-            )
-        if value in ("off", "0"):
-            self._active.pop(name, None)
-            return
-        try:
-            self._active[name] = _parse(name, value)
-        except ValueError as error:
-            raise ConfigError(f"faults: {name}={value}: {error}") from None
+        self.change({name: value})
+
+    def change(self, values: Mapping[str, str], *, clear: bool = False) -> None:
+        """Switch several faults on or off, each as ``set`` does; with ``clear``, all others off. Raises
+        ``ConfigError``; then nothing has changed."""
+        active = {} if clear else dict(self._active)
+        for name, value in values.items():
+            fault = _read(name, value)
+            if fault is None:
+                active.pop(name, None)
+            else:
+                active[name] = fault
+        self._active = active
 
     def get(self, name: str) -> Fault | None:
         """The fault, or ``None`` if it is off."""

@@ -117,7 +117,7 @@ def _rehearsal(config: RunConfig) -> Finding:
 
 
 def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: bool) -> list[Finding]:
-    """The paper venue, and the exchange over the network: at the address of the configuration, unless one is given."""
+    """Where orders go, and the exchange over the network: at the address of the configuration, unless one is given."""
     import asyncio
 
     from tickdeck.errors import ConfigError, TickdeckError
@@ -125,7 +125,13 @@ def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: b
     from tickdeck.infrastructure.doctor import Finding, exchange_findings
     from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 
-    found = [Finding("venue paper", True, "simulated in this process; no order leaves it")]
+    try:
+        config = load_config(path) if path is not None else RunConfig()
+    except TickdeckError:
+        config = RunConfig()  # the mistake is among the findings already
+        found = []  # where its orders would go is not known
+    else:
+        found = [_orders_go(config)]
     if exchange is None and (url is not None or testnet):
         raise ConfigError("--url and --testnet are for an exchange; name it with --exchange")
     if exchange == "paper":
@@ -133,10 +139,6 @@ def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: b
     if exchange is None:
         names = ", ".join(ExchangeFactory.makers)
         return [*found, Finding("exchanges", None, f"the network was not used; name one with --exchange ({names})")]
-    try:
-        config = load_config(path) if path is not None else RunConfig()
-    except TickdeckError:
-        config = RunConfig()  # the mistake is among the findings already
     if url is None and not testnet and config.exchange == exchange:
         url, testnet = config.exchange_url, config.testnet
 
@@ -144,6 +146,16 @@ def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: b
         return [finding async for finding in exchange_findings(name, config.accounts, url=url, testnet=testnet)]
 
     return [*found, *asyncio.run(check(exchange))]
+
+
+def _orders_go(config: RunConfig) -> Finding:
+    """The venue of the run's orders."""
+    from tickdeck.infrastructure.doctor import Finding
+
+    if not config.live:
+        return Finding("venue paper", True, "simulated in this process; no order leaves it")
+    where = config.exchange_url or (f"the test net of {config.exchange}" if config.testnet else config.exchange)
+    return Finding(f"venue {config.exchange}", True, f"live = true: orders leave this process and are sent to {where}")
 
 
 def _print(findings: list[Finding]) -> None:
