@@ -249,3 +249,28 @@ exchange = "paper"
         "copy dip: there is no event of type 'market.trad'; did you mean 'market.trade'?",
         "copy dip: a strategy has the same name; give the copy another",
     ]
+
+
+def test_rules_on_opposite_sides_of_one_account_with_a_stop_are_told_in_one_line(looked):
+    text = """
+[[strategies]]
+spec = "rules"
+name = "up"
+enter = "price > 1"
+quantity = "1"
+stop_loss = "2%"
+[[strategies]]
+spec = "rules"
+name = "down"
+enter = "price > 1"
+quantity = "1"
+side = "sell"
+"""
+    code, findings = looked("--config", settings(text))
+
+    assert (code, not_ok(findings)) == (1, ["run"])
+    assert findings["run"]["detail"].startswith("strategies up and down trade BTCUSDT of one account on opposite sides")
+    assert "\n" not in findings["run"]["detail"]
+
+    code, findings = looked("--config", settings(text.replace('stop_loss = "2%"', "")))
+    assert "opposite" not in findings["run"]["detail"]

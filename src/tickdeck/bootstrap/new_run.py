@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tickdeck.application.engines import opposed
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.limits_currency import in_quote_currency
+from tickdeck.bootstrap.run_accounts import account_of
 from tickdeck.bootstrap.strategies import by_absolute_path, keep_code, load_strategies, signal_records
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
     InputRecord,
@@ -70,6 +73,9 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
     strategies, records = load_strategies(config)
     inputs = input_records(config.tapes)
     symbols = symbols_of(config, inputs) or ("BTCUSDT",)
+    wishes = {strategy_id: wish for (strategy_id, _), wish in zip(strategies, config.strategies, strict=True)}
+    if mistakes := opposed(dict(strategies), lambda one: account_of(config, wishes[one]), symbols):
+        raise ConfigError.of(mistakes)
     configured = {symbol: config.instrument(symbol) for symbol in symbols if symbol in config.instruments}
     config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
     for symbol in symbols:

@@ -547,3 +547,35 @@ def test_it_knows_which_values_the_market_data_was_too_short_for() -> None:
     assert rules.without_value() == ["vwap(3)"]
     core.feed(trade("10", ts=START + 2 * SECOND))
     assert rules.without_value() == []
+
+
+def opposite(**settings: Any) -> Core:
+    """A strategy that is long while the price is below 95, and one that is short while it is above 105."""
+    long = Rules(enter="price < 95", exit="price > 120", quantity="1", **settings)
+    short = Rules(enter="price > 105", exit="price < 80", quantity="1", side="sell")
+    return Core({"long": long, "short": short}, limits=RiskLimits(), short_selling=True).start()
+
+
+def test_strategies_on_opposite_sides_do_not_cut_each_other() -> None:
+    core = opposite()
+    sides = []
+    for number, price in enumerate(("90", "110", "110", "90", "125", "70")):
+        before = len(core.orders)
+        core.feed(trade(price, ts=START + (number + 1) * HOUR))
+        for order in core.orders[before:]:
+            core.fill(order, price)
+            sides.append((order.strategy_id, order.side.value))
+
+    assert sides == [("long", "buy"), ("short", "sell"), ("long", "sell"), ("long", "buy"), ("short", "buy")]
+
+
+def test_a_pair_on_opposite_sides_with_a_stop_is_refused_in_one_line() -> None:
+    core = opposite()
+    parameters = {"enter": "price < 95", "quantity": "1", "stop_loss": "2%"}
+    core.feed(CommandReceived(command="strategy-create", arguments={"strategy_id": "dip"} | parameters))
+    core.feed(CommandReceived(command="strategy-update", arguments={"strategy_id": "long", "stop_loss": "2%"}))
+
+    created, updated = [event.message for event in core.of("system.warning") if isinstance(event, SystemWarning)]
+    assert "strategies short and dip trade BTCUSDT of one account on opposite sides" in created
+    assert "strategies long and short trade BTCUSDT of one account on opposite sides" in updated
+    assert list(core.strategies.strategies) == ["long", "short"]

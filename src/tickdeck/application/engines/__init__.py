@@ -25,6 +25,7 @@ from tickdeck.application.engines.strategies import (
     StrategyEngine,
     StrategyProfits,
     StrategySnapshot,
+    opposed,
     restore_snapshot,
     take_snapshot,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "TriggerWish",
     "Valuations",
     "VenueGateway",
+    "opposed",
     "restore_snapshot",
     "take_snapshot",
     "timeframes_of",

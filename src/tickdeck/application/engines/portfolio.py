@@ -13,7 +13,7 @@ from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
-from tickdeck.domain.accounts import Account, Differences, Rates, TradedQuantities, Valuation
+from tickdeck.domain.accounts import Account, Differences, OwnedPositions, Rates, Valuation
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     BalanceEvent,
@@ -115,8 +115,8 @@ class PortfolioEngine:
         self._rates = rates
         self.account = account
         self.valuation = Valuation(account, rates, instrument)
-        self.traded = TradedQuantities()
-        """What the orders of each strategy have traded."""
+        self.owned = OwnedPositions()
+        """What each strategy holds."""
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
         self._watching: list[Subscription] = []  # of market data
         self._on_difference = on_difference
@@ -151,7 +151,7 @@ class PortfolioEngine:
         self.account.reserve(order)
         if isinstance(order, _FILLS):
             instrument = self._instrument(order.symbol)
-            self.traded.take(order, instrument.base)
+            self.owned.take(order, instrument.base)
             booked = self.account.apply_fill(order, instrument)
             self._value(booked)
             self._bus.publish_all(booked)
@@ -245,6 +245,7 @@ class PortfolioEngine:
             report = replace(report, order_id=f"liquidation-{report.venue_trade_id}")
         instrument = self._instrument(report.symbol)
         average = self.account.position(report.symbol).average_price
+        self.owned.liquidate(report)
         booked = self.account.apply_fill(report, instrument)
         self._value(booked)
         self._bus.publish_all(booked)
@@ -323,18 +324,25 @@ class PortfolioEngine:
 
     def on_price(self, event: MarketEvent) -> None:
         """Value what waits for a price of this symbol."""
-        valuation = self.valuation
-        self._bus.publish_all(valuation.on_price(event.symbol, self._market_data.price, event.ts))
-        if not valuation.waits:
+        self._bus.publish_all(self._price_payments(event))
+        if not self.valuation.waits:
             for subscription in self._watching:
                 subscription.cancel()
             self._watching.clear()
+
+    def _price_payments(self, event: MarketEvent) -> list[PositionEvent]:
+        """Value what waited for a price. Returns the events of coins that were paid in or out."""
+        before = self.account.position(event.symbol).quantity
+        moved = self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
+        if moved:
+            self.owned.pay(moved, before)
+        return moved
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record: fold it into the account. Publishes nothing."""
         if isinstance(event, MarketEvent):
             if self.valuation.waits:
-                self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
+                self._price_payments(event)
             return
         if isinstance(event, VenueRateReported):
             self.on_rate(event)
@@ -351,7 +359,7 @@ class PortfolioEngine:
             if isinstance(event, OrderEvent):
                 self._is_running_low(event)
             if isinstance(event, _FILLS):
-                self.traded.take(event, self._instrument(event.symbol).base)
+                self.owned.take(event, self._instrument(event.symbol).base)
         elif isinstance(event, VenueBalanceReported):
             held = self.account.balances.get(event.currency)
             if held is None and event.currency not in self._reported:
@@ -365,8 +373,10 @@ class PortfolioEngine:
             self._is_repeated(event.symbol, event.venue_trade_id)
         elif isinstance(event, VenueTransferReported):
             self._is_repeated("", event.transfer_id)
-        elif isinstance(event, VenueLiquidationReported):
-            self._is_repeated(event.symbol, f"liquidation {event.venue_trade_id}")
+        elif isinstance(event, VenueLiquidationReported) and not self._is_repeated(
+            event.symbol, f"liquidation {event.venue_trade_id}"
+        ):
+            self.owned.liquidate(event)
 
     # -- figures -----------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from tickdeck.application.strategies.condition_inputs import (
     without_value,
 )
 from tickdeck.application.strategies.ema_cross import EmaCross
-from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.parts import Cooldown, TradesADay, position_size
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
@@ -27,7 +26,6 @@ __all__ = [
     "INPUTS",
     "Cooldown",
     "EmaCross",
-    "Inventory",
     "LastCandles",
     "MarketMaker",
     "PositionView",

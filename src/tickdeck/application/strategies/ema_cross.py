@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.strategies.inventory import Inventory
+from tickdeck.application.strategies.inventory import own_position
 from tickdeck.application.strategies.strategy import Strategy
-from tickdeck.domain.events import CandleEvent, OrderFilledEvent, OrderPartiallyFilledEvent
+from tickdeck.domain.events import CandleEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["EmaCross"]
@@ -29,18 +29,12 @@ class EmaCross(Strategy):
     def required_signals(self) -> tuple[str, ...]:
         return f"ema-{self.fast}", f"ema-{self.slow}"
 
-    def on_start(self) -> None:
-        self._inventory = Inventory()
-
-    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
-
     def on_candle(self, candle: CandleEvent) -> None:
         symbol = candle.symbol
         fast, slow = self.signal(f"ema-{self.fast}", symbol), self.signal(f"ema-{self.slow}", symbol)
         if fast is None or slow is None or self.open_orders(symbol):
             return
-        position = self._inventory.view(self.position(symbol), self.desk.traded(symbol))
+        position = own_position(self.position(symbol), self.desk.owned(symbol))
         if fast > slow and position.is_flat:
             self.buy(symbol, self.quantity, reason=f"fast {fast:.4f} above slow {slow:.4f}")
         elif fast < slow and position.quantity > 0 and not position.is_flat:

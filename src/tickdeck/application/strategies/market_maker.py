@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import Strategy
 from tickdeck.domain.events import (
     OrderAmendedEvent,
@@ -12,8 +11,6 @@ from tickdeck.domain.events import (
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderEvent,
-    OrderFilledEvent,
-    OrderPartiallyFilledEvent,
     TickEvent,
 )
 from tickdeck.domain.values import ZERO, Price, Quantity, Side, TimeInForce
@@ -30,7 +27,7 @@ class MarketMaker(Strategy):
     (quote) away from the middle of the best bid and ask.
 
     Each ``size`` that is held shifts both quotes by ``skew`` ticks: down when long, so that the ask is hit sooner.
-    Inventory is what its own fills add up to; coins that the account held before do not count. It stays between
+    Inventory is what it holds itself; coins that the account held before do not count. It stays between
     ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not quoted.
 
     A resting quote has a place in the queue, and trades move it forward. An amend to another price loses that place. A
@@ -69,7 +66,6 @@ class MarketMaker(Strategy):
 
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}
-        self._inventory = Inventory(long_only=self.min_inventory >= 0)
         self._can_amend = True
 
     def on_tick(self, tick: TickEvent) -> None:
@@ -77,9 +73,6 @@ class MarketMaker(Strategy):
 
     def on_book(self, book: OrderBookEvent | OrderBookDeltaEvent) -> None:
         self._requote(book.symbol)
-
-    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
 
     def on_order(self, order: OrderEvent) -> None:
         if isinstance(order, OrderAmendedEvent):
@@ -93,7 +86,7 @@ class MarketMaker(Strategy):
         bid, ask = self.best_bid(symbol), self.best_ask(symbol)
         if bid is None or ask is None:
             return
-        held = self._inventory.view(self.position(symbol), self.desk.traded(symbol)).quantity
+        held = self.desk.owned(symbol).counted(long_only=self.min_inventory >= 0)
         middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
         distance = self.half_spread * self.tick
         # Never at or beyond the other side's best price: it would take there, and a post-only order is refused.

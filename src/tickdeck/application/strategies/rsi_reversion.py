@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.strategies.inventory import Inventory
+from tickdeck.application.strategies.inventory import own_position
 from tickdeck.application.strategies.strategy import Strategy
-from tickdeck.domain.events import CandleEvent, OrderFilledEvent, OrderPartiallyFilledEvent
+from tickdeck.domain.events import CandleEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["RsiReversion"]
@@ -35,10 +35,6 @@ class RsiReversion(Strategy):
 
     def on_start(self) -> None:
         self._waited: dict[str, int] = {}
-        self._inventory = Inventory()
-
-    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        self._inventory.view(self.position(fill.symbol), self.desk.traded(fill.symbol))
 
     def on_candle(self, candle: CandleEvent) -> None:
         symbol = candle.symbol
@@ -52,7 +48,7 @@ class RsiReversion(Strategy):
         rsi = self.signal(f"rsi-{self.period}", symbol)
         if rsi is None:
             return
-        position = self._inventory.view(self.position(symbol), self.desk.traded(symbol))
+        position = own_position(self.position(symbol), self.desk.owned(symbol))
         if rsi < self.low and position.is_flat:
             self.buy(symbol, self.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} below {self.low}")
         elif rsi > self.high and position.quantity > 0 and not position.is_flat:

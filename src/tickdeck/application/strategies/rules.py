@@ -16,7 +16,7 @@ from tickdeck.application.strategies.condition_inputs import (
     timeframes_in,
     without_value,
 )
-from tickdeck.application.strategies.inventory import Inventory
+from tickdeck.application.strategies.inventory import own_position
 from tickdeck.application.strategies.rule_distances import offset_of, read_distances
 from tickdeck.application.strategies.rule_state import PATIENCE, RuleState, affected_symbols
 from tickdeck.application.strategies.rules_parameters import RulesParameters
@@ -131,9 +131,6 @@ class Rules(RulesParameters):
     def on_start(self) -> None:
         self._rules = {symbol: RuleState() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
         self._begun_as = self.symbol, self.side, self.role
-        self._inventory = Inventory(long_only=self.side == Side.BUY)
-        for symbol in self._rules:
-            self._inventory.begin(self.position(symbol), self.desk.traded(symbol))
         self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
         self._candles = LastCandles()
         self._use_conditions()
@@ -385,8 +382,8 @@ class Rules(RulesParameters):
     # -- values ----------------------------------------------------------------------------------------------------
 
     def _held(self, symbol: str) -> PositionView:
-        """What the strategy bought itself."""
-        return self._inventory.view(self.position(symbol), self.desk.traded(symbol))
+        """The strategy's own position."""
+        return own_position(self.position(symbol), self.desk.owned(symbol), long_only=self.side == Side.BUY)
 
     def _value(self, symbol: str, reference: Reference) -> Decimal | None:
         symbol = reference.symbol or symbol

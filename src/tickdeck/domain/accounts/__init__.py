@@ -4,8 +4,8 @@ from tickdeck.domain.accounts.account import Account
 from tickdeck.domain.accounts.balance import BalanceAggregate
 from tickdeck.domain.accounts.differences import Differences
 from tickdeck.domain.accounts.margin import MarginTerms
+from tickdeck.domain.accounts.owned import Owned, OwnedPositions
 from tickdeck.domain.accounts.rates import MONEY, PriceOf, Rates, reporting_currency
-from tickdeck.domain.accounts.traded import Traded, TradedQuantities
 from tickdeck.domain.accounts.valuation import Valuation
 
 __all__ = [
@@ -14,10 +14,10 @@ __all__ = [
     "BalanceAggregate",
     "Differences",
     "MarginTerms",
+    "Owned",
+    "OwnedPositions",
     "PriceOf",
     "Rates",
-    "Traded",
-    "TradedQuantities",
     "Valuation",
     "reporting_currency",
 ]

@@ -23,6 +23,7 @@ from tickdeck.domain.trading.order_life_cycle import (
     ORDER_FOUND_AFTER_ALL,
     ORDER_TRANSITIONS,
 )
+from tickdeck.domain.trading.ownership import FOR_ALL, Ownership
 from tickdeck.domain.trading.paused import PausedStrategies
 from tickdeck.domain.trading.position import EXACT, Position
 from tickdeck.domain.trading.position_life_cycle import POSITION_TRANSITIONS, PositionStatus
@@ -53,6 +54,7 @@ __all__ = [
     "BRACKET_TRANSITIONS",
     "COPY_TRANSITIONS",
     "EXACT",
+    "FOR_ALL",
     "NOTIFY",
     "ORDER_BY_FILL",
     "ORDER_BY_REPORT",
@@ -77,6 +79,7 @@ __all__ = [
     "ExitPlan",
     "LeaderTrade",
     "Order",
+    "Ownership",
     "PausedStrategies",
     "Position",
     "PositionStatus",

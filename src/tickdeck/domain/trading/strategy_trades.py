@@ -17,6 +17,7 @@ from tickdeck.domain.events import (
     PositionUpdatedEvent,
 )
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading.ownership import Ownership, Part
 from tickdeck.domain.trading.position import EXACT, with_order
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
@@ -35,8 +36,6 @@ TRADE_EVENTS: tuple[type[DomainEvent], ...] = (
 )
 """The events that ``StrategyTrades`` are made from."""
 
-_FOR_ALL = ("", "operator", "risk")  # ids of orders that close what others hold: no strategy has them
-
 
 def _no_reason(_: Fill) -> str:
     return ""
@@ -45,13 +44,7 @@ def _no_reason(_: Fill) -> str:
 class StrategyTrades:
     """The round trips by account, symbol and strategy. Each strategy has a position of its own, made of the fills of
     its own orders; all of them together with the coins that no order bought are the position of the account.
-
-    - A fill belongs to the strategy that its order names. It closes what that strategy holds, then coins that no order
-      bought. What is left opens a trade of the strategy.
-    - A fill of an order of the operator or of risk (``flatten``, ``close``), and a liquidation, closes what the
-      operator opened, then the trades of all strategies: the one that began first is closed first. Then it is as above.
-    - Coins that are paid in belong to no strategy. Coins that are paid out are taken from these first, then from the
-      trades of strategies, the first that began first.
+    ``Ownership`` says whose a fill is.
 
     So the results of all trades together are that of the account, except for fees in third currencies.
     """
@@ -149,7 +142,7 @@ class _Book:
         self._symbol, self._currency = event.symbol, currency
         self._account_id, self._user_id = event.account_id, event.user_id
         self.trips: dict[str, RoundTrips] = {}
-        self._begun: dict[str, None] = {}  # who holds something, in order of the beginning of their trade
+        self._shares = Ownership()
         self._held = self._new()  # coins that no order bought
         self._quantity: Quantity = ZERO  # of the account's position, with its cost
         self._cost: Money = ZERO
@@ -162,25 +155,7 @@ class _Book:
     def take(self, fill: TripFill) -> list[RoundTrip]:
         """Book a fill of the account."""
         self._by_order = bool(fill.signed)
-        closes = [fill.strategy_id]
-        if fill.strategy_id in _FOR_ALL:
-            closes += self._begun
-        ended, left = [], fill
-        for owner in dict.fromkeys(closes):
-            trips = self._of(owner)
-            part, left_of = _split(left, trips.net)
-            if part is None:
-                continue
-            ended += self._end(owner, trips, part)
-            if left_of is None:
-                return ended
-            left = left_of
-        part, rest = _split(left, self._held.net)
-        if part is not None:
-            ended += self._end(None, self._held, part)
-        if rest is not None:
-            ended += self._end(fill.strategy_id, self._of(fill.strategy_id), rest)
-        return ended
+        return self._end(fill, self._shares.take(fill.strategy_id, fill.signed))
 
     def follow(self, event: PositionEvent) -> list[RoundTrip]:
         """Take over the account's position. What no order changed was paid in or out."""
@@ -198,20 +173,7 @@ class _Book:
             price = value / signed
         reason = "paid out" if signed < 0 else "paid in" if quantity or self.trips else "held at the start"
         left = TripFill(ts=event.ts_ingress, signed=signed, price=price, reason=reason, event_id=event.event_id)
-        ended: list[RoundTrip] = []
-        part, rest = _split(left, self._held.net)
-        if part is not None:
-            ended += self._end(None, self._held, part)
-        for owner in list(self._begun) if signed < 0 else ():
-            if rest is None:
-                break
-            part, left_of = _split(rest, self.trips[owner].net)
-            if part is not None:
-                ended += self._end(owner, self.trips[owner], part)
-                rest = left_of
-        if rest is not None:
-            ended += self._end(None, self._held, rest)
-        return ended
+        return self._end(left, self._shares.pay(signed))
 
     def _is_ordered(self, event: PositionEvent) -> bool:
         """Whether a fill or a liquidation is the reason of ``event``. Only a closed position names earlier orders too,
@@ -225,15 +187,17 @@ class _Book:
             self._closed_by = with_order(self._closed_by, order_id)
         return bool(event.opened_by_orders or event.closed_by_orders)
 
-    def _end(self, owner: str | None, trips: RoundTrips, fill: TripFill) -> list[RoundTrip]:
-        """Book a fill, and return the round trip that it ends."""
-        ended = trips.take(fill)
-        if owner is not None:
-            if ended is not None or not trips.net:
-                self._begun.pop(owner, None)
-            if trips.net:
-                self._begun[owner] = None
-        return [] if ended is None else [ended]
+    def _end(self, fill: TripFill, parts: list[Part]) -> list[RoundTrip]:
+        """Book a fill in its parts, and return the round trips that it ends."""
+        ended, left = [], fill
+        for place, (owner, signed) in enumerate(parts, 1):
+            part = left
+            if place < len(parts):
+                part, left = left.split(abs(signed))
+            trip = (self._held if owner is None else self._of(owner)).take(part)
+            if trip is not None:
+                ended.append(trip)
+        return ended
 
     def _of(self, owner: str) -> RoundTrips:
         trips = self.trips.get(owner)
@@ -243,12 +207,3 @@ class _Book:
 
     def _new(self) -> RoundTrips:
         return RoundTrips(self._symbol, currency=self._currency, account_id=self._account_id, user_id=self._user_id)
-
-
-def _split(fill: TripFill, held: Quantity) -> tuple[TripFill | None, TripFill | None]:
-    """The part of a fill that closes what is ``held`` (base), and the rest."""
-    if fill.signed * held >= 0:
-        return None, fill
-    if abs(fill.signed) <= abs(held):
-        return fill, None
-    return fill.split(abs(held))

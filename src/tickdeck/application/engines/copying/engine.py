@@ -19,7 +19,6 @@ from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
-    BalanceEvent,
     DomainEvent,
     NotificationAlert,
     OrderEvent,
@@ -74,7 +73,6 @@ class CopyEngine:
     hears = (
         OrderEvent,
         RiskLimitBreachedEvent,
-        BalanceEvent,
         TimerFired,
     )
     publishes = (
@@ -122,8 +120,6 @@ class CopyEngine:
         kernel.subscribe(RiskLimitBreachedEvent, self.on_breach, **own)
         own["where"] = lambda timer: timer.owner == name
         kernel.subscribe(TimerFired, self.on_timer, **own)
-        own["where"] = lambda event: event.account_id == portfolio.account_id
-        kernel.subscribe(BalanceEvent, self.on_balance, **own)
         own["where"] = leader.leads
         for topic in leader.topics:
             if isinstance(topic, str):
@@ -308,10 +304,6 @@ class CopyEngine:
         self._tell_of_rest(copy, copy.rest, f"risk refused it: {breach.limit}: {breach.detail}")
         self._copy_later(copy.trade.symbol)
 
-    def on_balance(self, _: BalanceEvent) -> None:
-        """Something happened to the follower's account."""
-        self.ledger.look()
-
     def on_timer(self, fired: TimerFired) -> None:
         """The time of an order is over: cancel it."""
         copy = self.ledger.orders.get(fired.name)
@@ -333,7 +325,6 @@ class CopyEngine:
         if self._leader.leads(event):
             try:
                 wish = self._wishes.observe(event)
-                self.ledger.follow(getattr(event, "symbol", ""))
             except ValueError:
                 wish = None
             if wish is not None:
@@ -345,9 +336,6 @@ class CopyEngine:
                     copy.doubt()
                 else:
                     copy.count(event)
-        elif isinstance(event, BalanceEvent):
-            if event.account_id == self._portfolio.account_id:
-                self.ledger.look()
         elif isinstance(event, TwoPhaseTradeEvent) and event.account_id == self._portfolio.account_id:
             self._recall_trade(event)
         elif isinstance(event, RiskLimitBreachedEvent) and event.strategy_id == self._settings.name:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tickdeck.application.engines.portfolio import PortfolioEngine
-from tickdeck.application.strategies import Inventory
 from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderEvent,
@@ -34,23 +33,10 @@ class CopyLedger:
         self.orders: dict[str, CopySaga] = {}
         """The newest copies, by the ids of their orders."""
         self._waiting: dict[str, tuple[str, Money]] = {}  # reserved by trades whose order does not reserve it yet
-        self._inventory = Inventory(long_only=False)
-        self._symbols: dict[str, None] = {}  # that copies have traded
 
     def held(self, symbol: str) -> Quantity:
         """What is left of what copies bought and sold (base; negative: short), whoever closed the rest."""
-        self.follow(symbol)
-        portfolio = self._portfolio
-        return self._inventory.view(portfolio.view(symbol), portfolio.traded.of(self._name, symbol)).quantity
-
-    def follow(self, symbol: str) -> None:
-        """Look at the position in a symbol from now on."""
-        self._symbols[symbol] = None
-
-    def look(self) -> None:
-        """A balance of the account changed: see what was closed."""
-        for symbol in self._symbols:
-            self.held(symbol)
+        return self._portfolio.owned.of(self._name, symbol).counted(long_only=False)
 
     def is_waiting(self, order_id: str) -> bool:
         """Whether an order is decided, but not sent: orders of stops and targets are being cancelled first."""

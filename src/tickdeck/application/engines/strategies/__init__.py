@@ -5,6 +5,7 @@ Events, commands and strategies of the room ``application.strategies`` come in; 
 
 from tickdeck.application.engines.strategies.engine import StrategyEngine
 from tickdeck.application.engines.strategies.ids import check_id, strategy_ids
+from tickdeck.application.engines.strategies.opposed import opposed
 from tickdeck.application.engines.strategies.profits import StrategyProfits
 from tickdeck.application.engines.strategies.snapshots import StrategySnapshot, restore_snapshot, take_snapshot
 from tickdeck.application.engines.strategies.surroundings import StrategySurroundings
@@ -15,6 +16,7 @@ __all__ = [
     "StrategySnapshot",
     "StrategySurroundings",
     "check_id",
+    "opposed",
     "restore_snapshot",
     "strategy_ids",
     "take_snapshot",

@@ -17,7 +17,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel, money_context
 from tickdeck.application.strategies import PositionView
-from tickdeck.domain.accounts import Traded
+from tickdeck.domain.accounts import Owned
 from tickdeck.domain.events import (
     ActionIntent,
     DomainEvent,
@@ -128,8 +128,8 @@ class Desk:
         with money_context():
             return self._portfolio.view(symbol)
 
-    def traded(self, symbol: str) -> Traded:
-        return self._portfolio.traded.of(self.strategy_id, symbol)
+    def owned(self, symbol: str) -> Owned:
+        return self._portfolio.owned.of(self.strategy_id, symbol)
 
     def equity(self) -> Decimal:
         with money_context():
