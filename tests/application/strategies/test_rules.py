@@ -579,3 +579,18 @@ def test_a_pair_on_opposite_sides_with_a_stop_is_refused_in_one_line() -> None:
     assert "strategies short and dip trade BTCUSDT of one account on opposite sides" in created
     assert "strategies long and short trade BTCUSDT of one account on opposite sides" in updated
     assert list(core.strategies.strategies) == ["long", "short"]
+
+
+def test_a_pause_leaves_one_timer_for_a_time_of_day() -> None:
+    core = run(Rules(enter="time >= 16:00 UTC", quantity="1"), trade("10"))
+    for command in ("pause", "activate") * 3:
+        core.feed(CommandReceived(command=f"strategy-{command}", arguments={"strategy_id": "dip"}))
+    assert len(core.of("timer.set")) == 1
+
+    core.feed(trade("10", ts=START + 17 * HOUR))
+    assert [event.ts for event in core.of("strategy.decision")] == [START + 16 * HOUR]
+    core.feed(CommandReceived(command="strategy-pause", arguments={"strategy_id": "dip"}))
+    core.feed(trade("10", ts=START + 30 * HOUR))
+    core.feed(CommandReceived(command="strategy-activate", arguments={"strategy_id": "dip"}))
+    due = [event.payload["due"] for event in core.of("timer.set") if event.payload["name"] == "time of day"]
+    assert due == [START + 16 * HOUR, START + 24 * HOUR, START + 40 * HOUR]

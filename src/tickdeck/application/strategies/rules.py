@@ -133,6 +133,7 @@ class Rules(RulesParameters):
         self._begun_as = self.symbol, self.side, self.role
         self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
         self._candles = LastCandles()
+        self._due = 0  # when the timer for a time of day fires (ns UTC)
         self._use_conditions()
 
     def _use_conditions(self) -> None:
@@ -377,7 +378,9 @@ class Rules(RulesParameters):
             now = self.clock.now()
             midnight = now - now % _DAY
             due = next((midnight + time for time in self._times if midnight + time > now), midnight + _DAY)
-            self.set_timer(_TIME_OF_DAY, due - now)
+            if due != self._due:  # it may be set already: a pause ends no timer
+                self._due = due
+                self.set_timer(_TIME_OF_DAY, due - now)
 
     # -- values ----------------------------------------------------------------------------------------------------
 
