@@ -75,7 +75,8 @@ class LiveTrading:
     def recover(self, known: Iterable[str]) -> None:
         """After a resume. ``known``: the currencies whose balances the run has."""
         cancels = [order_id for order_id in self._record.cancels if order_id not in self._cancelled]
-        self.venue.recover(self._sent, cancels, set(known), self._record.last_trades)
+        record = self._record
+        self.venue.recover(self._sent, cancels, set(known), record.last_trades, record.liquidations)
         self._recovered = True
         self._sent.clear()
         self._cancelled.clear()

@@ -14,9 +14,12 @@ from tickdeck.domain.events import (
     OrderRejectedEvent,
     VenueExternalFillReported,
     VenueFillReported,
+    VenueLiquidationReported,
 )
 
 __all__ = ["VenueRecord"]
+
+_KEPT = 10_000  # liquidations
 
 
 class VenueRecord:
@@ -24,14 +27,17 @@ class VenueRecord:
     executing the record, restoring it and reading a snapshot lead to the same.
 
     ``cancels``: the ids of orders that have not ended and whose last cancel has no answer. ``last_trades``: the
-    ``venue_trade_id`` of the last fill, by symbol."""
+    ``venue_trade_id`` of the last fill, by symbol. ``liquidations``: symbol and ``venue_trade_id`` of the newest ones.
+    """
 
     def __init__(self, kernel: CoreBus) -> None:
         self.cancels: dict[str, None] = {}
         self.last_trades: dict[str, str] = {}
+        self.liquidations: dict[tuple[str, str], None] = {}
         own: SubscribeOptions = {"component": "gateway"}
         kernel.subscribe(VenueFillReported, self._on_fill, **own)
         kernel.subscribe(VenueExternalFillReported, self._on_fill, **own)
+        kernel.subscribe(VenueLiquidationReported, self._on_liquidation, **own)
         kernel.subscribe(OrderCancelRequestedEvent, self._on_cancel, **own)
         for answer in (
             OrderCancelRejectedEvent,
@@ -44,6 +50,11 @@ class VenueRecord:
 
     def _on_fill(self, fill: VenueFillReported | VenueExternalFillReported) -> None:
         self.last_trades[fill.symbol] = fill.venue_trade_id
+
+    def _on_liquidation(self, found: VenueLiquidationReported) -> None:
+        self.liquidations[found.symbol, found.venue_trade_id] = None
+        if len(self.liquidations) > _KEPT:
+            del self.liquidations[next(iter(self.liquidations))]
 
     def _on_cancel(self, request: OrderCancelRequestedEvent) -> None:
         self.cancels[request.order_id] = None

@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import ACCEPTED, CONNECTED, START, UNKNOWN, Scripted, fill, of, order, reconciled, result, usdt
+from exchange_kit import ACCEPTED, CONNECTED, START, UNKNOWN, Scripted, fill, of, order, play, reconciled, result, usdt
+from kernel_kit import kernel_with
 from msgspec.structs import replace
 
 from tickdeck.application.ports import Liquidation
+from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.events import (
     FeedConnected,
     VenueBalanceReported,
@@ -22,6 +24,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import UnknownOrder, VenueUnavailable
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 WEB = result(ACCEPTED, client_order_id="web", venue_order_id="7", limit=Decimal(100))
 
@@ -172,6 +175,29 @@ def test_what_the_venue_liquidated_meanwhile_is_reported_once(steps: Any) -> Non
 
     (reported,) = of(events, VenueLiquidationReported)
     assert (reported.venue_trade_id, reported.side, reported.quantity) == ("9", Side.SELL, Decimal(1))
+
+
+def test_a_resumed_run_reports_only_the_liquidations_that_its_record_lacks() -> None:
+    recorded = Liquidation(
+        symbol="BTCUSDT", venue_trade_id="9", side=Side.SELL, price=Decimal(80), quantity=Decimal(1), ts=START
+    )
+    kernel, _ = kernel_with()
+    record = VenueRecord(kernel)
+    kernel.feed(
+        VenueLiquidationReported(
+            symbol="BTCUSDT", venue_trade_id="9", side=Side.SELL, price=Decimal(80), quantity=Decimal(1), ts=START
+        )
+    )
+    exchange = Scripted(liquidations=[(recorded, replace(recorded, venue_trade_id="10"))])
+    exchange.capabilities = replace(Scripted.capabilities, margin=True)
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover(set(), (), set(), record.last_trades, record.liquidations)
+        await venue.catch_up()
+
+    events = play(exchange, work, symbols=("BTCUSDT",))
+
+    assert [event.venue_trade_id for event in of(events, VenueLiquidationReported)] == ["10"]
 
 
 def test_a_margin_call_is_passed_on_and_an_account_without_margin_is_not_asked_for_liquidations() -> None:

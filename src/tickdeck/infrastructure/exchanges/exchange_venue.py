@@ -181,6 +181,7 @@ class ExchangeVenue:
         cancels: Iterable[str],
         known: Container[str],
         last_trades: Mapping[str, str] = MappingProxyType({}),
+        liquidations: Iterable[tuple[str, str]] = (),
     ) -> None:
         """After a resume: no order is sent again.
 
@@ -188,8 +189,9 @@ class ExchangeVenue:
         recorded answer they are ``unknown``, and each that is open or lacks fills is looked up. ``cancels`` of earlier
         processes have no recorded answer: the core learns that they failed, so it repeats them. ``known``: the
         currencies whose balances are on the record. ``last_trades``: the newest ``venue_trade_id`` on the record, by
-        symbol."""
+        symbol. ``liquidations``: symbol and ``venue_trade_id`` of those on the record, which are not reported again."""
         self._reconciliation.last_trades |= last_trades
+        self._reports.recall_liquidations(liquidations)
         why = "the process ended before the answer was recorded"
         for balance in self._first:
             if balance.currency not in known:

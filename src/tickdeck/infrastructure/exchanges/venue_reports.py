@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tickdeck.application.clock import LiveClock
@@ -107,6 +107,11 @@ class VenueReports:
                 cause=cause,
             )
         )
+
+    def recall_liquidations(self, recorded: Iterable[tuple[str, str]]) -> None:
+        """Those of the record, by symbol and ``venue_trade_id``: each has arrived before."""
+        for symbol, venue_trade_id in recorded:
+            self._fills[symbol, f"liquidation {venue_trade_id}"] = None
 
     def liquidation(self, found: Liquidation) -> None:
         """Publish what the venue closed by itself, unless it has arrived before."""
