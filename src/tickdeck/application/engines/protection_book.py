@@ -86,8 +86,15 @@ class ProtectionBook:
             order
             for order in self._exposure.open_in(p.symbol)
             if order.side is p.exit_side and _closes(order.strategy_id, p)
-            if order.order_id not in self._exits and order.order_id not in self.protections
+            if order.order_id not in self._exits and self._may_close(order.order_id)
         ]
+
+    def _may_close(self, order_id: str) -> bool:
+        """Whether an open order counts as one that closes positions. An entry with a stop of its own does if there was
+        something to close when it was sent; two entries that wait on both sides of the price do not close each
+        other."""
+        entry = self.protections.get(order_id)
+        return entry is None or entry.closes
 
     def free(self, p: Protection) -> Quantity:
         """What an exit order of ``p`` may close (base). Other orders that close positions like ``p`` begin with the
@@ -134,6 +141,7 @@ class ProtectionBook:
             p.set_terms(event.terms)
         else:
             p = self.protections[event.protection_id] = Protection(event)
+            p.closes = any(other.held for other in self.group(p.strategy_id, p.symbol, p.side))
             self._live.setdefault(p.symbol, {})[p.protection_id] = p
         return p
 
@@ -241,7 +249,8 @@ class ProtectionBook:
             change = EXACT.subtract(change, fill.fee)
         entry = self.protections.get(fill.order_id)
         if entry is not None:
-            entry.enter(fill.quantity, change * entry.side.sign, fill.price, fill.ts)
+            opened = self._reduce(fill.symbol, fill.side, change * entry.side.sign, fill.strategy_id)
+            entry.enter(fill.quantity, opened, fill.price, fill.ts)
             if entry.protection_id in self._ended:
                 del self._ended[entry.protection_id]
                 self._live.setdefault(entry.symbol, {})[entry.protection_id] = entry
@@ -258,13 +267,15 @@ class ProtectionBook:
                 self._reduce(fill.symbol, fill.side, abs(change), fill.strategy_id)
         self._bound(fill.symbol)
 
-    def _reduce(self, symbol: str, side: Side, quantity: Quantity, strategy_id: str) -> None:
-        """An order that is no exit order was filled: it closed the oldest positions of its strategy."""
+    def _reduce(self, symbol: str, side: Side, quantity: Quantity, strategy_id: str) -> Quantity:
+        """An order that is no exit order was filled: it closed the oldest positions of its strategy. Returns what is
+        left of ``quantity`` (base)."""
         for p in self.of(symbol):
             if p.exit_side is side and _closes(strategy_id, p):
                 part = min(quantity, p.held)
                 p.reduce(part)
                 quantity = EXACT.subtract(quantity, part)
+        return quantity
 
     def _bound(self, symbol: str) -> None:
         """No more is protected than the account holds: the oldest protections lose the excess."""

@@ -52,6 +52,7 @@ class Bracket(Saga[BracketStatus]):
         self._exit_reason = ""
         self._trails = False
         self._ended = ""  # why the protection ended
+        self._has_held = False  # whether its entry ever opened a position
 
     @property
     def terms(self) -> ProtectionTerms:
@@ -74,6 +75,7 @@ class Bracket(Saga[BracketStatus]):
         self.become(BracketStatus(event.status))
         self.filled, self.held, self.reason = event.filled, event.held, event.reason
         self.refusals = event.refusals
+        self._has_held = self._has_held or bool(event.held)
 
     # -- queries -----------------------------------------------------------------------------------------------------
 
@@ -109,6 +111,8 @@ class Bracket(Saga[BracketStatus]):
             return BracketStatus.FAILED, entry.reason or f"its entry was {entry.status.value}, and nothing was filled"
         if self._ended == "removed":
             return BracketStatus.DONE, "its stop and target were removed"
+        if exit_order is None and not self._has_held and self._ended == "closed":
+            return BracketStatus.DONE, "its entry only closed a position; there is nothing to protect"
         if exit_order is None or not exit_order.filled:
             why = "what is left is too little for an order" if self._ended == "dust" else "closed by another order"
             return BracketStatus.DONE, why

@@ -69,6 +69,7 @@ class Protection:
 
     - ``held``: what is to be protected (base), after fees in base. ``entered`` and ``cost``: what the entry filled
       (base), and for how much (quote). ``best``: the best price since (quote).
+    - ``closes``: its entry was sent when there was a protected position on the other side, which it closes first.
     - ``is_of_account``: an operator protects the account's position, whoever opened it.
     - ``triggered``: the price that was reached: ``stop``, ``target``, ``trailing``, or empty.
     - ``is_refused``: the venue refused the exit order, or somebody cancelled it; none is placed until something
@@ -83,6 +84,7 @@ class Protection:
         "attempts",
         "began",
         "best",
+        "closes",
         "cost",
         "ended",
         "entered",
@@ -115,6 +117,7 @@ class Protection:
         self.terms: ProtectionTerms = event.terms
         self.entry_open = not event.quantity
         self.is_of_account = bool(event.quantity) and event.strategy_id == _OPERATOR
+        self.closes = False
         self.held: Quantity = event.quantity
         self.entered: Quantity = event.quantity
         self.cost: Money = EXACT.multiply(event.quantity, event.price)
