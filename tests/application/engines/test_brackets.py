@@ -129,7 +129,7 @@ def test_an_entry_that_expires_unfilled_fails() -> None:
     core.report(core.orders[0], S.CANCELLED)
 
     assert steps(core) == ["entering", "cancelling", "failed"]
-    assert last(core).reason == "its entry was cancelled, and nothing was filled"
+    assert last(core).reason == "its time of 10.0 s was over, and nothing was filled"
 
 
 def test_a_fill_that_races_with_the_cancel_is_protected() -> None:
@@ -347,6 +347,10 @@ def test_a_person_cancels_the_entry_moves_the_stop_and_lets_go() -> None:
     core.report(core.orders[2], S.CANCELLED)
 
     assert (last(core).status, last(core).reason) == ("done", "its stop and target were removed")
+    assert last(core).held == 0
+    core.feed(CommandReceived(command="protect", arguments={"order_id": entry.order_id, "stop_loss": "95"}))
+    warned = [e.message for e in core.tape.events if isinstance(e, SystemWarning)][-1]
+    assert warned.endswith(f"no longer has a position of its own; protect that in {BTC}")
     assert core.portfolio.quantity(BTC) == D("0.5")
 
 

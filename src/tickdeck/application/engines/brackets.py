@@ -13,7 +13,7 @@ from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.units import duration_ns
+from tickdeck.application.units import duration_ns, span
 from tickdeck.domain.events import (
     ActionIntent,
     BracketChangedEvent,
@@ -32,7 +32,7 @@ from tickdeck.domain.events import (
     TimerSet,
 )
 from tickdeck.domain.trading import Bracket, BracketStatus, Order, Protection
-from tickdeck.domain.values import ZERO, plain
+from tickdeck.domain.values import ZERO, OrderStatus, plain
 from tickdeck.errors import ConfigError
 
 __all__ = ["BracketEngine", "bracket_opened"]
@@ -220,7 +220,7 @@ class BracketEngine:
         if bracket is None:
             return
         if fired.timer_id == bracket.timer_id:
-            bracket.timer_id = 0
+            bracket.time_out()
             entry = self._entry_of(bracket)
             if entry is not None and entry.is_open:
                 self._decide(bracket, ActionIntent(action="cancel", order_id=bracket.saga_id), "its time is over")
@@ -243,6 +243,9 @@ class BracketEngine:
             bracket.timer_id = 0
         status, reason = bracket.observe(entry, p, self._order(bracket, bracket.exit_id))
         if status is not bracket.status:
+            if status is BracketStatus.FAILED and bracket.is_late and entry.status is OrderStatus.CANCELLED:
+                waited = bracket.opened.expires - bracket.opened.ts_ingress
+                reason = f"its time of {span(waited)} was over, and nothing was filled"
             self._step(bracket, status, reason, refusals=0 if status is BracketStatus.PROTECTED else None)
 
     def _refused(self, bracket: Bracket, order: Order) -> None:
@@ -276,7 +279,7 @@ class BracketEngine:
             status=status.value,
             reason=reason,
             filled=entry.filled if entry is not None else ZERO,
-            held=p.held if p is not None else ZERO,
+            held=p.held if p is not None and not status.is_over else ZERO,  # what is left is no longer its own
             refusals=bracket.refusals if refusals is None else refusals,
         )
         self._apply(bracket, event)
@@ -330,6 +333,8 @@ class BracketEngine:
         for bracket in self.brackets.values():
             if bracket.timer_id == event.timer_id:
                 bracket.timer_id = 0
+                if isinstance(event, TimerFired):
+                    bracket.time_out()
             elif bracket.retry_id == event.timer_id:
                 bracket.retry_id = 0
 

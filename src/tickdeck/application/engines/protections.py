@@ -138,6 +138,9 @@ class Protections:
             what = f"order {intent.order_id}" if intent.order_id else intent.symbol
             whose = " of this strategy" if strategy_id else ""
             return Breach("protection", f"the position of {what} has no stop and no target{whose}")
+        if intent.order_id and intent.order_id in self.book.protections and self._holds(intent):
+            what, symbol = f"order {intent.order_id}", self.book.protections[intent.order_id].symbol
+            return Breach("protection", f"{what} no longer has a position of its own; protect that in {symbol}")
         if changes is None or intent.order_id:
             return _nothing(intent)
         return self._protect_position(strategy_id or OPERATOR, intent.symbol, changes)

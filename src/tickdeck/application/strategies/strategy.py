@@ -271,7 +271,7 @@ class Strategy(Parametrised):
         Each step is a ``bracket.changed``; a strategy that has the class in ``hears`` gets those of all brackets.
         """
         side = Side(side)
-        protection = self._terms(side, limit, stop_loss, take_profit, trailing)
+        protection = self._terms(side, limit, stop_loss, take_profit, trailing, "bracket")
         if protection is None:
             raise ConfigError("bracket: give stop_loss, take_profit, trailing or several of them")
         check_whole("bracket", "expires", expires)
@@ -386,6 +386,7 @@ class Strategy(Parametrised):
         stop_loss: Distance | None,
         take_profit: Distance | None,
         trailing: Distance | None,
+        what: str = "",
     ) -> ProtectionTerms | None:
         if stop_loss is None and take_profit is None and trailing is None:
             return None
@@ -394,7 +395,7 @@ class Strategy(Parametrised):
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if terms is not None and side is not None and (why := why_terms_fail(terms, side, limit)):
-            raise ConfigError(f"{side.value}: {why}")
+            raise ConfigError(f"{what or side.value}: {why}")
         return terms
 
     def _protect(self, symbol_or_order_id: str, terms: ProtectionTerms | None) -> ActionIntent:

@@ -32,6 +32,7 @@ class Bracket(Saga[BracketStatus]):
 
     - ``filled`` and ``held`` (base): what its entry has filled, and what is left of that.
     - ``is_over``: the entry is being cancelled, so no more is entered than what is on its way.
+    - ``is_late``: its time was over while the entry was open.
     - ``refusals``: how often in a row the venue refused the order at its stop and target.
     - ``retry_id``: the timer after which that order is placed again; 0 is none.
     """
@@ -46,6 +47,7 @@ class Bracket(Saga[BracketStatus]):
         self.held: Quantity = ZERO
         self.reason = ""
         self.is_over = False
+        self.is_late = False
         self.refusals = 0
         self.retry_id = 0
         self._exit_id = ""  # the last order that closes what is held
@@ -69,6 +71,10 @@ class Bracket(Saga[BracketStatus]):
             self._ended = event.reason if isinstance(event, ProtectionEndedEvent) else ""
             if isinstance(event, ProtectionDecidedEvent) and event.intent.action == "order":
                 self._exit_id, self._exit_reason, self._trails = event.intent.order_id, event.reason, event.trails
+
+    def time_out(self) -> None:
+        """Its time is over, and its timer has fired."""
+        self.timer_id, self.is_late = 0, True
 
     def apply(self, event: BracketChangedEvent) -> None:
         """Take the step that was recorded."""
