@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.fresh_file import fresh_file
 from tickdeck.infrastructure.workshop import workshop
 
@@ -93,3 +94,10 @@ def test_an_export_or_import_that_a_signal_ends_leaves_nothing(tmp_path: Path, n
     assert process.returncode == 128 + number, stderr
     assert {path.name for path in tmp_path.iterdir()} == before
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc")
+def test_a_folder_where_nothing_can_be_created_is_said_to_be_there() -> None:
+    mistake = pytest.raises(ConfigError, match="the folder /proc cannot be written; name another")
+    with mistake, fresh_file(Path("/proc/xx")):
+        pass

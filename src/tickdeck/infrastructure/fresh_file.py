@@ -24,7 +24,9 @@ def fresh_file(path: Path, *, mend: str = "name another place with --out") -> It
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(workshop(path.parent))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if path.parent.is_dir():  # such as /proc, where nothing can be created
+                raise ConfigError(f"{path}: the folder {path.parent} cannot be written; {mend}") from error
             raise ConfigError(f"{path}: there is no folder {path.parent}; create it, or {mend}") from None
         except OSError as error:
             raise ConfigError(f"{path}: cannot be created: {error.strerror}; {mend}") from None
