@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tickdeck.application.strategies.inventory import own_position
@@ -168,6 +168,7 @@ def take(shared: Shared, who: str, change: Decimal) -> None:
 
 
 @given(STEPS, st.integers(-20, 20))
+@example([("me", D("0.3")), ("venue", D("0.1")), ("pay", D("-0.1"))], -1)  # a payment right after a liquidation
 def test_it_is_the_open_trade_of_the_journal_and_all_of_them_are_the_position(
     steps: list[tuple[str, Decimal]], tenths: int
 ) -> None:

@@ -69,7 +69,7 @@ class StrategyTrades:
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             return self._book(event).take(self._of_fill(event))
         if isinstance(event, PositionLiquidatedEvent):
-            return self._book(event).take(self._of_liquidation(event))
+            return self._book(event).liquidate(self._of_liquidation(event))
         if isinstance(event, PositionEvent):
             return self._book(event).follow(event)
         return []
@@ -155,6 +155,10 @@ class _Book:
     def take(self, fill: TripFill) -> list[RoundTrip]:
         """Book a fill of the account."""
         self._by_order = bool(fill.signed)
+        return self._end(fill, self._shares.take(fill.strategy_id, fill.signed))
+
+    def liquidate(self, fill: TripFill) -> list[RoundTrip]:
+        """Book what the venue closed. The event of the position came before, and names its order."""
         return self._end(fill, self._shares.take(fill.strategy_id, fill.signed))
 
     def follow(self, event: PositionEvent) -> list[RoundTrip]:
