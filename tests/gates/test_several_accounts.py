@@ -126,7 +126,7 @@ def test_a_command_without_an_account_is_for_all_that_it_concerns(tmp_path: Path
     assert [e.message for e in record if isinstance(e, SystemWarning)] == [
         "account alice: trading is not resumed, it is not halted",
         "halt: this run has no account 'zoe'; it has: alice, bob, carol",
-        "account alice: submit: the run has several accounts; give account = one of alice, bob, carol",
+        "submit: the run has several accounts; give --account NAME, one of alice, bob, carol",
     ]
 
 

@@ -192,7 +192,7 @@ def test_a_strategy_that_joins_a_run_with_several_accounts_names_one(tmp_path: P
         running.end(signal.SIGINT)
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
 
-    assert (unclear.returncode, "give account = one of alice, bob" in unclear.stderr) == (1, True)
+    assert (unclear.returncode, "give --account NAME, one of alice, bob" in unclear.stderr) == (1, True)
     assert created.returncode == 0, created.stderr
     orders = [event for event in open_record(folder) if isinstance(event, OrderSubmittedEvent)]
     assert {order.account_id for order in orders if order.strategy_id == "dip"} == {"bob"}

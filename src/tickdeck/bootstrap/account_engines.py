@@ -15,6 +15,7 @@ from tickdeck.application.engines import (
     RiskEngine,
     StopOrders,
 )
+from tickdeck.application.engines.order_arguments import name_one_of
 from tickdeck.application.kernel import Kernel
 from tickdeck.bootstrap.run_accounts import RunAccount
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
@@ -64,17 +65,21 @@ class _Commands:
         return concerns
 
     def refuse_unknown(self, command: CommandReceived) -> None:
-        """Say that nobody carries out a command for an account that the run does not have."""
+        """Say that nobody carries out a command for an account that the run does not have, or an order for none."""
         named, names = command.arguments.get("account", ""), [account.account_id for account in self.accounts]
         if named and named not in names:
-            message = f"{command.command}: this run has no account {named!r}; it has: {', '.join(names)}"
-            self._kernel.publish(SystemWarning(component=RiskEngine.component, message=message))
+            why = f"this run has no account {named!r}; it has: {', '.join(names)}"
+        elif not named and command.command == "submit":
+            why = name_one_of(names)
+        else:
+            return
+        self._kernel.publish(SystemWarning(component=RiskEngine.component, message=f"{command.command}: {why}"))
 
     def _concerned(self, command: CommandReceived) -> tuple[str, ...]:
         if named := command.arguments.get("account"):
             return (named,)
         if command.command == "submit":
-            return (self.accounts[0].account_id,)  # which refuses it
+            return ()  # it is refused
         found = [one.account_id for one in self.accounts if _has(one, command)]
         return tuple(found) or (self.accounts[0].account_id,)
 
@@ -141,7 +146,6 @@ def build_accounts(
             nonce=nonce,
             account_id=one.account_id,
             user_id=one.paper.user_id,
-            accounts=() if alone else tuple(other.account_id for other in accounts),
         )
         built.append(AccountEngines(bus, risk, execution, portfolio))
     commands.accounts = built

@@ -28,6 +28,7 @@ from tickdeck.application.engines import (
     timeframes_of,
     with_timeframe,
 )
+from tickdeck.application.engines.order_arguments import name_one_of
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.parameters import Parametrised
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
@@ -194,7 +195,7 @@ class Core:
         """Those of one account. Raises ``ConfigError`` if there is none, or if it is not clear which one is meant."""
         names = [account.account_id for account in self.accounts]
         if not account_id and len(names) > 1:
-            raise ConfigError(f"the run has several accounts; give account = one of {', '.join(names)}")
+            raise ConfigError(name_one_of(names))
         if account_id and account_id not in names:
             raise ConfigError(f"this run has no account {account_id!r}; it has: {', '.join(names)}")
         mine = self.account(account_id or names[0])

@@ -399,7 +399,7 @@ def test_in_a_run_with_several_accounts_a_bracket_belongs_to_the_one_that_is_nam
 
     warned = [e.message for e in rig.tape.events if isinstance(e, SystemWarning)]
     assert warned == [
-        "bracket: the run has several accounts; give account = one of idle, bob, carol",
+        "bracket: the run has several accounts; give --account NAME, one of idle, bob, carol",
         "bracket: this run has no account 'nobody'; it has: idle, bob, carol",
     ]
     (entry,) = rig.open_orders()

@@ -205,7 +205,8 @@ def test_a_crossing_needs_both_sides() -> None:
     [
         ({"quantity": "1"}, "enter is missing; give the condition for an entry"),
         ({"enter": "price > ", "quantity": "1"}, "enter: condition 'price > ', column 9: the condition ends"),
-        ({"enter": "price > 1"}, "the size of an entry is one of quantity, share and risk; none of them is given"),
+        ({"enter": "price > 1"}, "the size of an entry is one of quantity, share and risk; give one of them, above 0"),
+        ({"enter": "price > 1", "quantity": "0"}, "quantity, share and risk; give one of them, above 0"),
         ({"enter": "price > 1", "quantity": "1", "share": "5%"}, "quantity and share is given"),
         ({"enter": "price > 1", "quantity": "-1"}, "quantity is -1; give a number above 0"),
         ({"enter": "price > 1", "quantity": "1", "side": "long"}, "side is 'long'; give 'buy' or 'sell'"),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.execution import ExecutionEngine
-from tickdeck.application.engines.order_arguments import OPERATOR, STOPS, check_names, order_from
+from tickdeck.application.engines.order_arguments import OPERATOR, STOPS, check_names, name_one_of, order_from
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.wiring import PRIORITY
@@ -132,7 +132,7 @@ class BracketEngine:
             return  # the run says so
         try:
             if not account_id:
-                raise ConfigError(f"the run has several accounts; give account = one of {', '.join(names)}")
+                raise ConfigError(name_one_of(names))
             intent, expires = self._entry(given)
         except ConfigError as error:
             self._kernel.publish(SystemWarning(component=self.component, message=f"bracket: {error}"))

@@ -45,15 +45,12 @@ class OperatorEngine:
         nonce: str,
         account_id: str = "main",
         user_id: str = "",
-        accounts: tuple[str, ...] = (),
     ) -> None:
-        """``accounts``: those of the run, if it has several of these engines; ``submit`` must then name one."""
         self._kernel = kernel
         self._symbols = symbols
         self._nonce = nonce
         self._account_id = account_id
         self._user_id = user_id
-        self._accounts = accounts
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         kernel.subscribe(CommandReceived, self.on_command, **own)
 
@@ -81,8 +78,6 @@ class OperatorEngine:
         )
 
     def _order(self, given: Mapping[str, str], decision_id: str) -> ActionIntent:
-        if self._accounts and not given.get("account"):
-            raise ConfigError(f"the run has several accounts; give account = one of {', '.join(self._accounts)}")
         check_names(given, (*_OF_AN_ORDER, "account"))
         return order_from(given, self._symbols, client_order_id(self._nonce, decision_id))
 

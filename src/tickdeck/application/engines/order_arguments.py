@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from tickdeck.domain.trading import terms_from_text, why_terms_fail
 from tickdeck.domain.values import ZERO, Price, Side, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["OPERATOR", "STOPS", "amount", "check_names", "order_from"]
+__all__ = ["OPERATOR", "STOPS", "amount", "check_names", "name_one_of", "order_from"]
 
 OPERATOR = "operator"
 """The ``strategy_id`` of the operator's orders. No strategy may have it."""
@@ -21,6 +21,12 @@ _AMOUNT = re.compile(r"(?=.{1,40}\Z)[0-9]*\.?[0-9]+")
 _FLAGS = {"": False, "false": False, "true": True}
 
 E = TypeVar("E", Side, TimeInForce)
+
+
+def name_one_of(accounts: Iterable[str]) -> str:
+    """What is wrong with a command that names none of the run's several accounts. The option is the
+    argument ``account`` of the command."""
+    return f"the run has several accounts; give --account NAME, one of {', '.join(accounts)}"
 
 
 def order_from(given: Mapping[str, str], symbols: tuple[str, ...], order_id: str) -> ActionIntent:

@@ -67,8 +67,8 @@ class RulesParameters(Strategy):
             found.append(f"side is {self.side!r}; give 'buy' or 'sell'")
         sizes = [name for name in ("quantity", "share", "risk") if getattr(self, name) != ZERO]
         if len(sizes) > 1 or not (sizes or wrong & {"quantity", "share", "risk"}):
-            given = " and ".join(sizes) or "none of them"
-            found.append(f"the size of an entry is one of quantity, share and risk; {given} is given")
+            what = f"{' and '.join(sizes)} is given" if sizes else "give one of them, above 0"
+            found.append(f"the size of an entry is one of quantity, share and risk; {what}")
         found += [
             f"{name} is {getattr(self, name)}; give a number above 0" for name in sizes if getattr(self, name) < 0
         ]
