@@ -35,7 +35,12 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
         "limits of the run": _limits(core.run_risk) if core.run_risk is not None else None,
         "paused": list(strategies.paused),
         "profits": {
-            key: ([_attributes(trips) for trips in book.all()], [*book.trips], [*book._shares._held.items()], book._cost)
+            key: (
+                [_attributes(trips) for trips in book.all()],
+                list(book.trips),
+                list(book._shares._held.items()),
+                book._cost,
+            )
             for key, book in core.profits.trades._books.items()
         },
         "triggers": _attributes(core.triggers.triggers),
