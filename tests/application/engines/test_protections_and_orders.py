@@ -13,6 +13,7 @@ from tickdeck.domain.events import (
     CommandReceived,
     ProtectionYieldedEvent,
     RiskLimitBreachedEvent,
+    VenueCancelRefused,
 )
 from tickdeck.domain.values import OrderStatus
 
@@ -101,6 +102,37 @@ def test_a_resting_order_of_the_strategy_is_cancelled_before_the_position_is_clo
 
     core.report(own, OrderStatus.CANCELLED)
     assert shape(exits(core)[1]) == ("sell", D(1), None, None)
+
+
+def test_a_cancel_that_the_venue_refuses_is_repeated_after_a_while_and_not_at_once() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1), limit=D(120)))
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+    own = core.orders[2]
+    core.trades("95")
+    sent = len(cancelled(core))
+
+    core.feed(VenueCancelRefused(order_id=own.order_id, symbol=BTC, reason="too many requests", ts_ingress=core.now))
+    core.trades("94", "93", step=1)
+    assert len(cancelled(core)) == sent
+
+    core.trades("94")  # a second later
+    assert cancelled(core)[sent:] == [own.order_id]
+
+    core.report(own, OrderStatus.CANCELLED)
+    assert shape(exits(core)[1]) == ("sell", D(1), None, None)
+
+
+def test_an_entry_whose_cancel_the_venue_refuses_is_not_cancelled_again_at_once() -> None:
+    core, _ = entered("0.4", limit="100", stop_loss=D(95))
+    core.fill(exits(core)[0], "95", "0.4")
+    sent = len(cancelled(core))
+    assert cancelled(core)[-1] == core.orders[0].order_id
+
+    core.feed(VenueCancelRefused(order_id=core.orders[0].order_id, symbol=BTC, reason="no answer", ts_ingress=core.now))
+    core.trades("94", "93", step=1)
+
+    assert len(cancelled(core)) == sent
 
 
 def test_flatten_closes_a_protected_position_once() -> None:

@@ -90,7 +90,7 @@ class PositionWatch:
                 order
                 for order in exposure.open_orders(symbol)
                 if not order.reduce_only
-                and not order.withdrawn
+                and not order.is_leaving
                 and exposure.position(order.symbol) * order.side.sign > 0
             ]
             if orders:

@@ -329,7 +329,7 @@ class Protections:
     def _withdraw_entry(self, p: Protection) -> None:
         """One of the prices was reached, so no more is entered."""
         entry = self._exposure.orders.get(p.protection_id)
-        if entry is not None and entry.is_open and entry.is_sent and not entry.withdrawn:
+        if entry is not None and entry.is_open and entry.is_sent and not entry.is_leaving:
             self._cancel(p, p.protection_id, p.triggered or "target")
 
     def _why_cancelled(self, p: Protection) -> str:
@@ -404,7 +404,7 @@ class Protections:
         """Close the position at market. Orders of the strategy that would close it, too, must have ended first."""
         waiting = [order for order in self.book.others(p) if order.exposure]
         for order in waiting:
-            if order.strategy_id != _RISK and order.limit is not None and not order.withdrawn and order.is_sent:
+            if order.strategy_id != _RISK and order.limit is not None and not order.is_leaving and order.is_sent:
                 self._cancel(p, order.order_id, p.triggered, order)
         if waiting or (p.is_suspended and self._exposure.working(p.symbol, p.exit_side)):
             return

@@ -439,7 +439,7 @@ class RiskEngine:
 
     def _cancel_opening_orders(self) -> None:
         """Cancel the open orders that could enlarge a position. Those that only reduce one stay."""
-        opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.withdrawn]
+        opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.is_leaving]
         if opening:
             self.withdraw_orders(opening, "halted by a limit")
 

@@ -37,6 +37,7 @@ class CountedOrder:
     __slots__ = (
         "amends",
         "filled",
+        "is_leaving",
         "is_sent",
         "limit",
         "order_id",
@@ -64,6 +65,7 @@ class CountedOrder:
         self.is_sent = False
         self.reduce_only = False
         self.withdrawn = False  # its cancel was approved and was not refused since
+        self.is_leaving = False  # its cancel was approved; one that is refused is repeated until the order has ended
         self.waiting: list[Quantity] = []  # approved amends that are not requested yet
         self.amends: dict[int, Quantity] = {}  # requested amends without an answer, by revision
 
@@ -196,7 +198,7 @@ class Exposure:
             if intent.action == "amend":
                 order.waiting.append(intent.quantity)
             else:
-                order.withdrawn = True
+                order.withdrawn = order.is_leaving = True
             self._recount(order, before)
 
     def deposit(self, event: BalanceEvent) -> None:
@@ -237,7 +239,7 @@ class Exposure:
         elif isinstance(event, OrderCancelRejectedEvent):
             order.withdrawn = False
         elif isinstance(event, OrderCancelRequestedEvent):
-            order.withdrawn = True
+            order.withdrawn = order.is_leaving = True
         if event.status is not None:
             self._set_status(order, event.status)
         self._recount(order, before)
@@ -279,6 +281,7 @@ class Exposure:
                 oldest = next(iter(self._ended))
                 del self._ended[oldest], self.orders[oldest]
         elif order.is_open and not was_open:  # a fill revoked a rejection, or a late amend left a remainder
+            order.is_leaving = False  # nobody repeats a cancel of an order that had ended
             self._open[order.order_id] = order
             self._add(order.symbol, 1)
             del self._ended[order.order_id]
