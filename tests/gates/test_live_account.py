@@ -84,6 +84,7 @@ async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] 
     """Drive a run. When it trades, do something beside it, and stop it a while after that."""
 
     async def beside() -> None:
+        await wait_for(lambda: run.driver.has_caught_up)  # a resumed run that is stopped before has not begun to trade
         await wait_for(lambda: any(order.venue_order_id for order in run.core.execution.orders.values()))
         if meanwhile is not None:
             await meanwhile(run)
@@ -225,7 +226,8 @@ def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_
             act(venue, "withdraw", asset="USDT", amount="33.5")
             run = resume_run(run.folder)
             assert isinstance(run, LiveRun)
-            await drive(run)
+            paid = Decimal("99766.5")
+            await drive(run, lambda run: wait_for(lambda: run.core.portfolio.account.balances["USDT"] == paid))
             await asyncio.to_thread(check, run, venue.url)
             return run
 
