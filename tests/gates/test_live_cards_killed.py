@@ -89,11 +89,13 @@ async def play(name: str, folder: Path, spec: str, parameters: str, orders: int)
         await until(venue, process, lambda: asked("query") > before)
         process.kill()
         process.wait()
+        resumed = resumes(folder / "card")
         process = start(folder)
 
         def is_over() -> bool:
             holds = all(result.holds for result in player.results())
-            return player.finished and holds and settled(folder / "card", player.figures())
+            done = player.finished and holds and settled(folder / "card", player.figures())
+            return done and resumes(folder / "card") > resumed  # else the last process has not begun
 
         await until(venue, process, is_over)
         process.send_signal(signal.SIGINT)
@@ -105,6 +107,10 @@ async def play(name: str, folder: Path, spec: str, parameters: str, orders: int)
         fills = await asyncio.to_thread(ask, venue.url, "fills?account=demo")
         balances = await asyncio.to_thread(ask, venue.url, "balances?account=demo")
     check(folder / "card", truth, fills, balances["demo"])
+
+
+def resumes(folder: Path) -> int:
+    return len(list(open_record(folder, TapeQuery(types=("run.resumed",)))))
 
 
 def settled(folder: Path, figures: dict[str, object]) -> bool:
