@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from event_values import values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_examples import MANY
@@ -19,6 +20,7 @@ from many_examples import MANY
 from tickdeck.domain.events import (
     ActionIntent,
     DomainEvent,
+    ProtectionTerms,
     decode_payload,
     encode_payload,
     event_from_json,
@@ -117,6 +119,8 @@ def _likely(hint: Any) -> st.SearchStrategy[Any]:
     """Values that are usually valid."""
     if "ActionIntent" in str(hint) or "StateLeg" in str(hint):  # these refuse values of their own
         return _INTENTS | _anything
+    if "ProtectionTerms" in str(hint):
+        return values_of(ProtectionTerms) | _anything
     return st.from_type(hint) | _anything
 
 

@@ -13,6 +13,7 @@ from sqlite_tapes import seqs
 from tape_events import NEVER, order, trade
 
 from tickdeck.application.ports import TapeQuery
+from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.sqlite import reader, schema
 from tickdeck.infrastructure.tape.sqlite import tape as sqlite
@@ -155,3 +156,21 @@ def test_the_size_of_a_chunk_changes_no_answer(
         assert seqs(path, wanted) == whole
 
     assert len(whole) == limit or limit is None or limit > len(whole) > 0
+
+
+def test_a_tape_that_is_deleted_while_it_is_opened_is_named_as_such(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log is still there, as after a kill."""
+    connect = schema._connect_reading
+
+    def too_late(address: str, place: Path) -> sqlite3.Connection:
+        place.unlink()
+        return connect(address, place)
+
+    with SqliteTape(path) as tape:
+        tape.append([trade(1)])
+        tape.wait_durable(1)
+        monkeypatch.setattr(schema, "_connect_reading", too_late)
+        with pytest.raises(TapeError, match="was deleted or moved"):
+            SqliteTapeReader(path)

@@ -164,6 +164,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         wal = wal_path(path)
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise tape_error(path, "read the tape", error) from error
+        if not path.exists():  # it was there a moment ago
+            raise TapeError(f"{path}: the tape was deleted or moved; put it back, or begin another") from error
         # Readers share an index of the log in a file next to it, which cannot be created in a read-only folder.
         # Without a log there is nothing to index, and no process can write one.
         if wal.exists() and wal.stat().st_size:
