@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from tickdeck.application.bus import Subscription
 from tickdeck.application.engines import (
+    AccountEngines,
     BracketEngine,
     CandlePlan,
     ConditionValues,
@@ -271,7 +272,8 @@ class Core:
             stop_orders=stop_orders,
         )
         OperatorEngine(kernel, symbols=symbols, nonce="nonce")
-        self.brackets = BracketEngine(kernel, (self,), symbols=symbols, nonce="nonce")
+        self.accounts = (AccountEngines(kernel, self.risk, self.execution, self.portfolio),)
+        self.brackets = BracketEngine(kernel, self.accounts, symbols=symbols, nonce="nonce")
         wishes = tuple(triggers)
         conditions = [parse_condition(wish.when) for wish in wishes]
         conditions += [one for s in strategies.values() if isinstance(s, Rules) for one in s.conditions.values()]
@@ -309,11 +311,6 @@ class Core:
         self.triggers.check_wishes()
         self.gateway = VenueGateway(kernel, self.venue)
         self._trade_ids = 0
-
-    @property
-    def accounts(self) -> tuple[Core]:
-        """Its only account: itself."""
-        return (self,)
 
     # -- inputs -----------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
-"""The engines of the accounts of a run, and which of them a command concerns."""
+"""Makes the engines of the accounts of a run, and says which of them a command concerns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from tickdeck.application.engines import (
     AccountBus,
+    AccountEngines,
     CoreBus,
     ExecutionEngine,
     MarketDataEngine,
@@ -19,31 +19,10 @@ from tickdeck.application.engines.order_arguments import name_one_of
 from tickdeck.application.kernel import Kernel
 from tickdeck.bootstrap.run_accounts import RunAccount
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
-from tickdeck.domain.events import CommandReceived, DomainEvent, SystemWarning
+from tickdeck.domain.events import CommandReceived, SystemWarning
 from tickdeck.domain.market import Instrument
 
-__all__ = ["AccountEngines", "build_accounts"]
-
-
-class AccountEngines(NamedTuple):
-    """The engines of one account. ``bus`` is the kernel, or this account's part of it if the run has several."""
-
-    bus: CoreBus
-    risk: RiskEngine
-    execution: ExecutionEngine
-    portfolio: PortfolioEngine
-
-    @property
-    def account_id(self) -> str:
-        return self.portfolio.account_id
-
-    def recall(self, event: DomainEvent) -> None:
-        """Fold an event of the record into the state of the engines."""
-        if isinstance(self.bus, AccountBus) and not self.bus.is_ours(event):
-            return
-        self.portfolio.recall(event)  # which published what it had booked; risk judges the equity
-        self.risk.recall(event)
-        self.execution.recall(event)
+__all__ = ["build_accounts"]
 
 
 class _Commands:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from tickdeck.application.engines import (
     OPERATOR,
+    AccountEngines,
     BracketEngine,
     CandlePlan,
     ConditionValues,
@@ -33,7 +34,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.parameters import Parametrised
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.application.units import duration_ns
-from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
+from tickdeck.bootstrap.account_engines import build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
+from tickdeck.application.engines import AccountEngines
 from tickdeck.application.kernel import NEVER, Agenda, Kernel
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import (
@@ -27,7 +28,6 @@ from tickdeck.application.ports import (
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
-from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_accounts
 from tickdeck.bootstrap.live_archive import LiveArchive

@@ -4,6 +4,7 @@ One file per engine. Each declares the events that it handles and publishes.
 """
 
 from tickdeck.application.engines.account_bus import AccountBus, CoreBus
+from tickdeck.application.engines.account_engines import AccountEngines
 from tickdeck.application.engines.brackets import BracketEngine
 from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
 from tickdeck.application.engines.condition_values import ConditionValues
@@ -34,6 +35,7 @@ from tickdeck.application.engines.triggers import TriggerEngine, TriggerWish
 __all__ = [
     "OPERATOR",
     "AccountBus",
+    "AccountEngines",
     "BracketEngine",
     "CandlePlan",
     "ConditionValues",

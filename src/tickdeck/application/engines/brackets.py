@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from tickdeck.application.bus import SubscribeOptions
-from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.account_engines import AccountEngines
 from tickdeck.application.engines.order_arguments import OPERATOR, STOPS, check_names, name_one_of, order_from
-from tickdeck.application.engines.portfolio import PortfolioEngine
-from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
@@ -42,17 +40,6 @@ _ATTEMPTS = 3  # times that the venue may refuse in a row to protect what is hel
 _OVER_KEPT = 1_000
 _RETRY = "retry/"  # begins the name of a timer; the id of the bracket follows
 _ARGUMENTS = ("side", "symbol", "quantity", "entry", *STOPS, "expires", "account")
-
-
-class _Account(Protocol):
-    """The engines of an account."""
-
-    @property
-    def execution(self) -> ExecutionEngine: ...
-    @property
-    def risk(self) -> RiskEngine: ...
-    @property
-    def portfolio(self) -> PortfolioEngine: ...
 
 
 def bracket_opened(intent: ActionIntent, expires: int, **about: Any) -> BracketOpenedEvent:
@@ -108,7 +95,9 @@ class BracketEngine:
         SystemWarning,
     )
 
-    def __init__(self, kernel: Kernel, accounts: Sequence[_Account], *, symbols: tuple[str, ...], nonce: str) -> None:
+    def __init__(
+        self, kernel: Kernel, accounts: Sequence[AccountEngines], *, symbols: tuple[str, ...], nonce: str
+    ) -> None:
         self._kernel = kernel
         self._accounts = {account.portfolio.account_id: account for account in accounts}
         self._symbols = symbols

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tickdeck.application.engines import BracketEngine, ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.application.engines import AccountEngines, BracketEngine, ExecutionEngine, StrategyEngine
 from tickdeck.application.engines.trading_gate import AT_THE_END, HaltedBy
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
@@ -35,17 +35,6 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 QUERIES = tuple(_ARGUMENTS)
 """The names of the queries."""
-
-
-class AccountEngines(Protocol):
-    """The engines of an account."""
-
-    @property
-    def portfolio(self) -> PortfolioEngine: ...
-    @property
-    def execution(self) -> ExecutionEngine: ...
-    @property
-    def risk(self) -> RiskEngine: ...
 
 
 class Engines(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from tickdeck.application.bus import EventBus
-from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, Portfolios
+from tickdeck.application.engines import AccountEngines, PortfolioEngine, Portfolios
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, PriceJumps, RecordQuality
 from tickdeck.application.results.reasons import Reasons
@@ -167,16 +167,6 @@ def _plain(account: AccountSummary) -> dict[str, Any]:
     return out | {"position": {symbol: plain(quantity) for symbol, quantity in account.position.items()}}
 
 
-class AccountOfRun(Protocol):
-    """The engines of one account."""
-
-    @property
-    def execution(self) -> ExecutionEngine: ...
-
-    @property
-    def portfolio(self) -> PortfolioEngine: ...
-
-
 class RunObserver:
     """Records how a run began and ended, why trading halted and why orders were refused, and the connections. Publishes
     nothing."""
@@ -232,7 +222,7 @@ def summarise(
     tape: str,
     kernel: Kernel,
     portfolio: PortfolioEngine | Portfolios,
-    accounts: Sequence[AccountOfRun],
+    accounts: Sequence[AccountEngines],
     observer: RunObserver,
     quality: RecordQuality,
     symbols: tuple[str, ...],
@@ -295,7 +285,7 @@ def summarise(
     )
 
 
-def _of_account(account: AccountOfRun, symbols: tuple[str, ...], observer: RunObserver) -> AccountSummary:
+def _of_account(account: AccountEngines, symbols: tuple[str, ...], observer: RunObserver) -> AccountSummary:
     portfolio = account.portfolio
     return AccountSummary(
         account=portfolio.account_id,
