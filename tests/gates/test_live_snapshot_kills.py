@@ -118,4 +118,4 @@ def test_three_accounts_that_copy_survive_the_same(tmp_path: Path, venue: str) -
     assert run.restored_from is not None
     trades = test_live_accounts.check(run, venue)
     assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
-    assert all(copy.status.is_final for engine in run.core.copies for copy in engine.copies.values())
+    assert all(copy.status.is_final for engine in run.core.copies for copy in engine.ledger.copies.values())

@@ -69,6 +69,17 @@ def check_brackets(run: LiveRun, events: list[DomainEvent]) -> None:
             )
 
 
+async def driven(venue: Any, strategies: tuple[StrategyConfig, ...], data: Path) -> LiveRun:
+    """A run that has ended, with the exchange as it was then: a stop that rests there could be filled later."""
+    run = start_live_run(config(venue.url, 8, strategies=strategies), data)
+    try:
+        await run.drive(None)
+        venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", "status": "HALT"})
+    finally:
+        run.close()
+    return run
+
+
 def reasons(events: list[DomainEvent]) -> set[str]:
     return {event.reason for event in events if isinstance(event, ProtectionDecidedEvent)}
 
@@ -78,11 +89,7 @@ def reasons(events: list[DomainEvent]) -> set[str]:
 def test_a_protected_live_run_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
-            run = start_live_run(config(venue.url, 8, strategies=CAREFUL), tmp_path)
-            try:
-                await run.drive(None)
-            finally:
-                run.close()
+            run = await driven(venue, CAREFUL, tmp_path)
             events = await asyncio.to_thread(check, run, venue.url)
             pairs = [
                 e for e in events if isinstance(e, OrderSubmittedEvent) and e.stop is not None and e.limit is not None
@@ -113,13 +120,7 @@ def test_a_protected_live_run_killed_repeatedly_agrees_with_the_exchange(
 def test_a_live_run_with_brackets_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
-            run = start_live_run(config(venue.url, 8, strategies=BRACKETED), tmp_path)
-            try:
-                await run.drive(None)
-                # What rests there may be filled after the run, which then does not know of it.
-                venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", "status": "HALT"})
-            finally:
-                run.close()
+            run = await driven(venue, BRACKETED, tmp_path)
             check_brackets(run, await asyncio.to_thread(check, run, venue.url))
 
     asyncio.run(work())
