@@ -351,7 +351,7 @@ def naming_a_foreign_class(path: Path) -> None:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    from tickdeck.infrastructure.runs.core_states import _digest
+    from tickdeck.infrastructure.runs.snapshot_files import _digest
 
     content = msgspec.json.encode(change(msgspec.json.decode(path.read_bytes().partition(b"\n")[2])))
     path.write_bytes(_digest(content) + b"\n" + content)

@@ -28,11 +28,11 @@ import {tests} as t
 from test_live_orders import shorten_lag
 from msgspec.structs import replace
 from tickdeck.bootstrap import resume_run, start_live_run
-from tickdeck.infrastructure.runs import core_states
+from tickdeck.infrastructure.runs import snapshot_files
 
 url, data, dies_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 shorten_lag(setattr)
-whole, written = core_states.replace_file, 0
+whole, written = snapshot_files.replace_file, 0
 
 def torn(path, content, **options):
     global written
@@ -42,7 +42,7 @@ def torn(path, content, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     whole(path, content, **options)
 
-core_states.replace_file = torn
+snapshot_files.replace_file = torn
 folders = sorted(data.iterdir())
 run = resume_run(folders[0]) if folders else start_live_run(replace(t.config(url, 600), state_every=10), data)
 print(run.restored_from or 0, flush=True)

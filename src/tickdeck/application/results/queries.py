@@ -297,14 +297,20 @@ def _bracket(bracket: Bracket) -> dict[str, Any]:
 
 def _protection(protection: Protection, execution: ExecutionEngine) -> dict[str, Any]:
     order = None if protection.exit is None else execution.orders.get(protection.exit.order_id)
-    stop, trails = protection.stop()
+    (stop, trails), target = protection.stop(), protection.target()
+    stop_percent, target_percent = protection.terms.stop_loss_percent, protection.terms.take_profit_percent
+    if not protection.entered:  # a percentage is of the average price of the entry
+        stop = None if stop_percent is not None else stop
+        target = None if target_percent is not None else target
     return _texts(
         order_id=protection.protection_id,
         strategy_id=protection.strategy_id,
         quantity=protection.held,
         stop=None if stop is None else cut(stop),
+        stop_percent=stop_percent,
         trails=trails,
-        target=None if (target := protection.target()) is None else cut(target),
+        target=None if target is None else cut(target),
+        target_percent=target_percent,
         status=protection.status.value,
         in_doubt=order.order_id if order is not None and order.status is OrderStatus.UNKNOWN else None,
     )

@@ -120,8 +120,8 @@ def _print_positions(answer: dict[str, Any]) -> None:
     for position in answer["positions"]:
         for part in position["protections"]:
             prices = [
-                f"{'trailing stop' if part['trails'] else 'stop'} {_short(part['stop'])}" if part["stop"] else "",
-                f"target {_short(part['target'])}" if part["target"] else "",
+                _exit("trailing stop" if part["trails"] else "stop", part["stop"], part["stop_percent"]),
+                _exit("target", part["target"], part["target_percent"]),
             ]
             what = f"{part['quantity']} of {part['strategy_id']}: {', '.join(filter(None, prices)) or 'no price yet'}"
             doubt = f"; its exit order {part['in_doubt']} is in doubt, it may not protect" if part["in_doubt"] else ""
@@ -261,6 +261,13 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], none: s
             for cell, width, name in zip(row, widths, columns, strict=True)
         )
         click.echo(one_line("  ".join(aligned).rstrip()))
+
+
+def _exit(what: str, price: str | None, percent: str | None) -> str:
+    """A price at which a position is closed, or its distance while there is no entry yet; empty if there is none."""
+    if price is not None:
+        return f"{what} {_short(price)}"
+    return f"{what} {_short(percent)}%" if percent is not None else ""
 
 
 def _short(text: str) -> str:

@@ -19,8 +19,17 @@ _PRICE = "PRICE|N%"
 @click.argument("symbol", metavar="SYMBOL")
 @click.argument("quantity", metavar="QUANTITY")
 @click.option("--entry", required=True, metavar="PRICE|market", help="The limit of the entry, or `market`.")
-@click.option("--stop", "stop_loss", default="", metavar=_PRICE, help="The stop, or its distance from the entry.")
-@click.option("--target", "take_profit", default="", metavar=_PRICE, help="The target, or its distance.")
+@click.option(
+    "--stop",
+    "--stop-loss",
+    "stop_loss",
+    default="",
+    metavar=_PRICE,
+    help="The stop, or its distance from the entry.",
+)
+@click.option(
+    "--target", "--take-profit", "take_profit", default="", metavar=_PRICE, help="The target, or its distance."
+)
 @click.option("--trailing", default="", metavar=_PRICE, help="A stop at this distance from the best price since.")
 @click.option(
     "--expires", default="", metavar="TIME", help="When what is not filled is cancelled, such as 30m; default: never."
