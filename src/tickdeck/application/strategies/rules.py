@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from tickdeck.application.strategies.condition_inputs import (
     INPUTS,
@@ -17,7 +18,7 @@ from tickdeck.application.strategies.condition_inputs import (
     without_value,
 )
 from tickdeck.application.strategies.inventory import own_position
-from tickdeck.application.strategies.rule_distances import offset_of, read_distances
+from tickdeck.application.strategies.rule_distances import AtrDistance, offset_of, read_distances
 from tickdeck.application.strategies.rule_state import PATIENCE, RuleState, affected_symbols
 from tickdeck.application.strategies.rules_parameters import RulesParameters
 from tickdeck.application.strategies.strategy import PositionView
@@ -25,6 +26,7 @@ from tickdeck.application.units import duration_ns, share_of
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
     FUNCTIONS,
+    Condition,
     Evaluator,
     Reference,
     Source,
@@ -74,15 +76,35 @@ class Rules(RulesParameters):
     - ``role``: ``entry``, ``exit`` or ``management``, for its events.
     """
 
+    def __init__(self, **parameters: Any) -> None:
+        # All attributes are set here, also those that only matter later: CPython has a fast place for at most 29 of
+        # them, and fewer if many objects of the class were made before the names were known.
+        self._rules: dict[str, RuleState] = {}
+        """By symbol; empty before the start."""
+        self._begun_as = self.symbol, self.side, self.role
+        self._traded: dict[str, None] = {}
+        """The symbols whose price is that of a trade or a candle."""
+        self._candles = LastCandles()
+        self._due = 0
+        """When the timer for a time of day fires (ns UTC)."""
+        self._affected: dict[str, tuple[str, ...]] = {}
+        self._uses = False, False
+        """Whether the conditions use quotes or books, and the position."""
+        self._times: list[int] = []
+        self._distances: dict[str, AtrDistance] = {}
+        self.conditions: dict[str, Condition] = {}
+        """The conditions by their parameter."""
+        self._cooldown = 0
+        super().__init__(**parameters)
+
     def check_parameters(self) -> None:
         conditions = self._check()
-        if hasattr(self, "_rules") and (self.symbol, self.side, self.role) != self._begun_as:
+        if self._rules and (self.symbol, self.side, self.role) != self._begun_as:
             raise ConfigError("symbol, side and role stay while it runs; delete the strategy, and create another")
         self._distances = read_distances(self._protection())
         self.conditions = conditions
-        """The conditions by their parameter."""
         self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
-        if hasattr(self, "_rules"):  # they are changed while it runs
+        if self._rules:  # they are changed while it runs
             self._use_conditions()
 
     # -- what it needs ---------------------------------------------------------------------------------------------
@@ -108,10 +130,9 @@ class Rules(RulesParameters):
 
     def without_value(self) -> list[str]:
         """The indicators and candles of its conditions that have no value now; with several symbols, of which one."""
-        rules = getattr(self, "_rules", {})
         return [
-            text + (f" of {symbol}" if len(rules) > 1 else "")
-            for symbol in rules
+            text + (f" of {symbol}" if len(self._rules) > 1 else "")
+            for symbol in self._rules
             for text in without_value(self.references(), partial(self._value, symbol))
         ]
 
@@ -131,9 +152,9 @@ class Rules(RulesParameters):
     def on_start(self) -> None:
         self._rules = {symbol: RuleState() for symbol in ((self.symbol,) if self.symbol else self.symbols)}
         self._begun_as = self.symbol, self.side, self.role
-        self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
+        self._traded = {}
         self._candles = LastCandles()
-        self._due = 0  # when the timer for a time of day fires (ns UTC)
+        self._due = 0
         self._use_conditions()
 
     def _use_conditions(self) -> None:
@@ -150,11 +171,11 @@ class Rules(RulesParameters):
         self._candles.timeframes = timeframes_in(conditions.values())
         sources = [source_of(reference) for condition in conditions.values() for reference in condition.references]
         uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
-        self._uses = uses_quotes, PositionEvent in events_of(conditions.values())  # an object has at most 29 attributes
+        self._uses = uses_quotes, PositionEvent in events_of(conditions.values())
         self._times = sorted({time for condition in conditions.values() for time in condition.times})
 
     def on_activated(self) -> None:
-        if not hasattr(self, "_rules"):
+        if not self._rules:
             self.on_start()  # it was created while the run worked
         self._set_timer()
         for symbol in self._rules:
