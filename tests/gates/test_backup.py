@@ -14,11 +14,12 @@ from test_live_resume import SECOND, drive
 from test_live_run import START, config
 from virtual_time import VirtualLoop, VirtualWall
 
-from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap import LiveRun, open_record, proof, resume_run, start_live_run, verify_run
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.frames import FOLDER
 from tickdeck.infrastructure.runs import backup_run
 from tickdeck.infrastructure.runs.folder import MANIFEST
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
@@ -49,6 +50,26 @@ def test_the_copy_of_a_working_live_run_is_proven_and_resumed(tmp_path: Path, fo
     assert isinstance(again, LiveRun)
     drive(again, 5)
     assert verify_run(out)[0].identical
+
+
+def test_what_a_run_writes_while_it_is_proven_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start_live_run(config(600), tmp_path / "data", clock=VirtualWall(START))
+    drive(run, 3)
+    backup_run(run.folder, tmp_path / "copy")
+    with open_reader(tape_path(tmp_path / "copy")) as tape:
+        before = proof.examine(tape)
+    again = resume_run(run.folder, clock=VirtualWall(START + 60 * SECOND))
+    assert isinstance(again, LiveRun)
+    drive(again, 5)
+    # While its process worked, the proof had read the tape up to there.
+    monkeypatch.setattr(proof, "examine", lambda *_: before)
+    monkeypatch.setattr(proof, "read_end", lambda _: None)
+
+    verdict, _ = verify_run(run.folder)
+
+    assert verdict.identical
+    assert verdict.events == verdict.last_seq == before.last_seq
+    assert len(list(open_record(run.folder))) > before.last_seq
 
 
 def test_a_run_whose_frames_are_damaged_is_not_backed_up(tmp_path: Path, meant_to_differ: set[Path]) -> None:

@@ -58,7 +58,8 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         if not stretches:
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
         asked: set[str] = set()
-        proofs = [_prove(folder, config, manifest, tape, stretch, asked, upto) for stretch in stretches]
+        last = record.last_seq
+        proofs = [_prove(folder, config, manifest, tape, stretch, asked, last, upto) for stretch in stretches]
     if not any(map(is_secret, asked)) and not is_as_written(manifest):
         what = "manifest.json was changed: what it says of the run does not give the run's nonce"
         record = record._replace(faults=(*record.faults, what), complete=False)
@@ -104,15 +105,18 @@ def _prove(
     tape: AnyReader,
     stretch: Stretch,
     asked: set[str],
+    last_seq: int,
     upto: int,
 ) -> tuple[Stretch, Verdict, list[str]]:
     """Prove a stretch. Returns it with the verdict, and with what has changed since it was made. Adds the names of the
-    strategies' parameters to ``asked``. ``upto`` is the ``seq`` of the run's last event."""
+    strategies' parameters to ``asked``. ``last_seq`` is that of the record, to which a running run may have added
+    since. ``upto`` is the ``seq`` of the run's last event."""
     then = stretch.code or code_of(manifest)
     config = with_kept_code(config, manifest, folder, then)
     strategies, code = strategies_as_recorded(config, manifest)
     asked.update(name for _, strategy in strategies for name in strategy.parameters())
-    check = RecordCheck(tape.read(TapeQuery(first_seq=stretch.first, last_seq=stretch.last)), past=tape)
+    last = last_seq if stretch.last is None else stretch.last
+    check = RecordCheck(tape.read(TapeQuery(first_seq=stretch.first, last_seq=last)), past=tape)
     timers = Agenda()
     kernel = RecallingKernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
     with ambient_bus(kernel):
@@ -175,7 +179,8 @@ def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | 
     """
     with open_reader(tape) as reader:
         record = examine(reader, None, digest)
-        check, timers = RecordCheck(reader.read(), past=reader), Agenda()
+        check = RecordCheck(reader.read(TapeQuery(last_seq=record.last_seq)), past=reader)
+        timers = Agenda()
         kernel = ProofKernel(tape=check, agenda=timers)
         wiring(kernel)
         verdict = verify(kernel, check, iter(()), timers)

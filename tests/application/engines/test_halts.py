@@ -5,6 +5,7 @@ from __future__ import annotations
 from application_kit import BTC, START, Core, D, trade
 from risk_kit import DAY, Puppet, breaches, buy, command, core_of, do, sell
 
+from tickdeck.application.units import iso_time
 from tickdeck.domain.events import (
     CommandReceived,
     TradingHalted,
@@ -90,6 +91,28 @@ def test_a_command_halts_trading_once_and_cancels_still_pass() -> None:
     assert breach.payload["detail"] == "asked for by a command"
 
 
+def test_a_second_halt_says_since_when_and_by_whom_trading_is_halted() -> None:
+    def halt(reason: str, who: str) -> CommandReceived:
+        return CommandReceived(command="halt", reason=reason, metadata={"who": who})
+
+    core = Core().start().feed(halt("lunch", "ada"), halt("fire", "bob"))
+
+    assert [e.payload["reason"] for e in core.of("trading.halted")] == ["lunch"]
+    first, second = core.of("notification.alert")
+    assert (first.payload["text"], first.payload["severity"]) == ("trading is halted: lunch", "critical")
+    since = iso_time(core.of("trading.halted")[0].ts_ingress)
+    assert second.payload["text"] == f"trading was halted already, since {since} by ada: lunch"
+    assert second.payload["severity"] == "info"
+
+
+def test_a_halt_after_an_error_says_that_it_was_one() -> None:
+    core, _ = core_of(RiskLimits(), buy("1"))
+    core.fill(core.orders[0], "100", "2")  # more than was ordered: execution raises
+    command(core, "halt", "lunch")
+
+    assert "by an error: " in core.of("notification.alert")[-1].payload["text"]
+
+
 def test_a_command_may_give_a_reason() -> None:
     core = Core().start().feed(CommandReceived(command="halt", reason="fire drill"))
     assert core.of("trading.halted")[0].payload["reason"] == "fire drill"
@@ -172,9 +195,10 @@ def test_each_halt_gives_one_alert_whatever_its_cause() -> None:
     command(command(core, "halt", "lunch"), "halt", "still lunch")
     core.feed(TradingHalted(reason="execution failed"))
 
-    alerts = [(e.payload["text"], e.payload["severity"]) for e in core.of("notification.alert")]
+    alerts = [(e.payload["text"].partition(", since")[0], e.payload["severity"]) for e in core.of("notification.alert")]
     assert alerts == [
         ("trading is halted: lunch", "critical"),
+        ("trading was halted already", "info"),
         ("trading is halted: execution failed", "critical"),
     ]
 
@@ -192,9 +216,9 @@ def test_a_command_leaves_or_cancels_the_open_orders_and_the_alert_says_which() 
     command(core, "halt", "lunch", orders="burn")
 
     assert len(core.of("order.cancel_requested")) == 2  # each once
-    assert [event.payload["text"] for event in core.of("notification.alert")] == [
-        "trading is halted: lunch (open orders: 0 being cancelled, 2 left)"
-    ]
+    first, again, *_ = [event.payload["text"] for event in core.of("notification.alert")]
+    assert first == "trading is halted: lunch (open orders: 0 being cancelled, 2 left)"
+    assert again.endswith(": lunch (open orders: 2 being cancelled, 0 left)")
     assert [event.payload["message"] for event in core.of("system.warning")] == [
         "halt: orders is 'burn'; give 'cancel' or 'leave'; they stay"
     ]

@@ -370,8 +370,11 @@ class RiskEngine:
         self.protections.on_command(command)
         if command.command == "halt":
             by = HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
-            self.gate.halt(command.reason or "asked for by a command", by)
+            who = command.metadata.get("who", "")
+            is_new = self.gate.halt(command.reason or "asked for by a command", by, who)
             self._flatten.at_halt(command.arguments.get("orders", ""))
+            if not is_new and not outside:
+                self._say_halted()
         elif command.command == "resume":
             self._resume(command, outside=outside)
         elif command.command == "flatten":
@@ -459,6 +462,11 @@ class RiskEngine:
             text += f" ({left})"
         if left or halted.scope != "run":  # one of the run is told once, by who halted all accounts
             self._bus.publish(NotificationAlert(text=text, severity="critical"))
+
+    def _say_halted(self) -> None:
+        """Answer a halt that changes nothing, because trading is halted."""
+        text, left = f"trading was halted already, {self.gate.described}", self._flatten.left_at_halt()
+        self._bus.publish(NotificationAlert(text=f"{text} ({left})" if left else text))
 
     def on_stopped(self, _: RunStopped) -> None:
         self.gate.close()

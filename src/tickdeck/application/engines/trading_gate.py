@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.units import iso_time
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -42,17 +43,27 @@ class TradingGate:
         self.halted_by = HaltedBy.NOBODY
         self.closed_because = ""
         """Why trading is halted; empty if it is not."""
+        self._since = 0  # ns UTC, on the run's clock
+        self._who = ""  # the user whose command halted it
         self._command: CommandReceived | None = None  # the last one of a past that is restored
 
-    def halt(self, reason: str, by: HaltedBy) -> bool:
-        """Halt trading, unless it is already halted by the same or a higher one. Returns whether this call halted
-        it.
+    def halt(self, reason: str, by: HaltedBy, who: str = "") -> bool:
+        """Halt trading, unless it is already halted by the same or a higher one. ``who``: the user who asked for it.
+        Returns whether this call halted it.
         """
         if by <= self.halted_by:
             return False
         self.closed_because, self.halted_by = reason, by
+        self._since, self._who = self._bus.clock.now(), who
         self._bus.publish(TradingHalted(reason=reason, resumable=True))
         return True
+
+    @property
+    def described(self) -> str:
+        """Since when trading is halted, by whom and why, in words."""
+        who = "an error" if self.halted_by is HaltedBy.FAULT else self._who
+        by = f" by {who}" if who else ""
+        return f"since {iso_time(self._since)}{by}: {self.closed_because}"
 
     def resume(self, *, outside: bool) -> bool:
         """Open again. Returns whether this call opened it; if not, an operator gets the reason. ``outside``: only after
@@ -72,10 +83,13 @@ class TradingGate:
         whole run."""
         if halted.scope == "run":
             if self.halted_by < HaltedBy.LIMIT:
-                self.closed_because, self.halted_by = halted.reason, HaltedBy.LIMIT
+                self._take_over(halted, HaltedBy.LIMIT)
         elif not halted.resumable or not self.closed_because:
-            self.closed_because = halted.reason
-            self.halted_by = HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT
+            self._take_over(halted, HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT)
+
+    def _take_over(self, halted: TradingHalted, by: HaltedBy, who: str = "") -> None:
+        self.closed_because, self.halted_by = halted.reason, by
+        self._since, self._who = halted.ts_ingress, who
 
     @property
     def is_closed(self) -> bool:
@@ -84,6 +98,8 @@ class TradingGate:
 
     def close(self) -> None:
         """The run is over: close for good."""
+        if not self.closed_because:
+            self._since = self._bus.clock.now()
         self.closed_because = self.closed_because or AT_THE_END
         if self.halted_by is not HaltedBy.FAULT:
             self.halted_by = HaltedBy.END
@@ -96,17 +112,18 @@ class TradingGate:
             if event.scope == "run":
                 self.on_halted(event)
             else:
-                self.closed_because, self.halted_by = event.reason, self._who_halted(event)
+                self._take_over(event, *self._who_halted(event))
         elif isinstance(event, TradingResumed):
             self.closed_because, self.halted_by = "", HaltedBy.NOBODY
         elif isinstance(event, RunStopped):
             self.close()
 
-    def _who_halted(self, halted: TradingHalted) -> HaltedBy:
+    def _who_halted(self, halted: TradingHalted) -> tuple[HaltedBy, str]:
+        """Who halted trading, and the user whose command it was."""
         if not halted.resumable:
-            return HaltedBy.FAULT
+            return HaltedBy.FAULT, ""
         command = self._command
         if command is None or command.event_id != halted.causation_id or command.command != "halt":
-            return HaltedBy.LIMIT
+            return HaltedBy.LIMIT, ""
         outside = command.arguments.get("by") == SURROUNDINGS
-        return HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
+        return (HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR), command.metadata.get("who", "")

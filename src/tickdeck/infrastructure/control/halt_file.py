@@ -39,7 +39,8 @@ def ordered_halt(folder: Path, *, beside: bool = False) -> CommandReceived | Non
         reason = said.removesuffix(_CANCELS).strip()
         arguments = {"orders": "cancel"} if reason != said else {}
         reason = reason or f"there is a file {_HALT}"
-        return CommandReceived(command="halt", arguments=arguments, reason=reason, source="control")
+        who = {"who": f"the file {_HALT}"}
+        return CommandReceived(command="halt", arguments=arguments, reason=reason, source="control", metadata=who)
     return None
 
 
