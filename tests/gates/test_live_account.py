@@ -247,6 +247,62 @@ def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_
     assert run.remarks == []
 
 
+def test_conversions_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT", "BNBUSDT")) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            await drive(run)
+            act(venue, "convert", **{"from": "USDT", "spent": "600", "to": "BTC", "received": "0.01"})
+            act(venue, "convert", **{"from": "USDT", "spent": "0.3", "to": "BNB", "received": "0.0005", "dust": True})
+            act(venue, "withdraw", asset="USDT", amount="33.5")
+            run = resume_run(run.folder)
+            assert isinstance(run, LiveRun)
+            paid = Decimal("99366.2")
+            await drive(run, lambda run: wait_for(lambda: run.core.portfolio.account.balances["USDT"] == paid))
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    events = list(open_record(run.folder))
+    resumed = next(index for index, event in enumerate(events) if isinstance(event, RunResumed))
+    paid = [index for index, event in enumerate(events) if isinstance(event, VenueTransferReported)]
+    assert sorted((event.currency, event.amount, event.transfer_kind) for event in of(run, VenueTransferReported)) == [
+        ("BNB", Decimal("0.0005"), TransferKind.CONVERSION),
+        ("BTC", Decimal("0.01"), TransferKind.CONVERSION),
+        ("USDT", Decimal(-600), TransferKind.CONVERSION),
+        ("USDT", Decimal("-33.5"), TransferKind.WITHDRAWAL),
+        ("USDT", Decimal("-0.3"), TransferKind.CONVERSION),
+    ]
+    decided = [index for index, event in enumerate(events) if isinstance(event, StrategyDecisionEvent)]
+    assert resumed < min(paid)
+    assert not [index for index in decided if resumed < index < max(paid)]
+    assert not of(run, AccountDifferenceFound)
+    assert run.remarks == []
+
+
+def test_a_conversion_while_the_run_trades_is_booked_once(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+
+            async def meanwhile(run: LiveRun) -> None:
+                act(venue, "convert", **{"from": "USDT", "spent": "600", "to": "BTC", "received": "0.01"})
+                act(venue, "disconnect", path="/ws-api", **{"for": "1s"})
+                act(venue, "convert", **{"from": "BTC", "spent": "0.5", "to": "USDT", "received": "29000"})
+                await wait_for(lambda: run.core.portfolio.account.balances["USDT"] == 128_400)
+
+            await drive(run, meanwhile)
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    moved = sorted((event.currency, event.amount) for event in of(run, VenueTransferReported))
+    assert moved == [("BTC", Decimal("-0.5")), ("BTC", Decimal("0.01")), ("USDT", -600), ("USDT", 29_000)]
+    assert not of(run, AccountDifferenceFound)
+
+
 def test_a_payment_from_while_the_private_stream_was_away_is_booked_once(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:

@@ -140,6 +140,9 @@ class Scripted:
     async def transfers(self, since: int) -> Any:
         return self._answer("transfers")
 
+    async def conversions(self, since: int) -> Any:
+        return self._answer("conversions")
+
     async def private_events(self) -> AsyncIterator[DomainEvent]:
         while True:
             yield await self.stream.get()
@@ -185,7 +188,10 @@ def reconciled(exchange: Scripted, *later: tuple[float, Any], seconds: float = 1
     call."""
     exchange.listed = (ListedInstrument(instrument=BTCUSDT, status=InstrumentStatus.TRADING),)
     exchange.capabilities = ExchangeCapabilities(
-        in_flight=0, query_lag=60 * SECOND, transfer_history="transfers" in exchange.answers
+        in_flight=0,
+        query_lag=60 * SECOND,
+        transfer_history="transfers" in exchange.answers,
+        conversion_history="conversions" in exchange.answers,
     )
 
     async def work(venue: ExchangeVenue) -> None:

@@ -34,10 +34,9 @@ class Desk:
         self.traders.quote("BTCUSDT", side == "BUY", D(price), D(quantity), self.time)
 
     def send(self, method: str, path: str, query: str = "", body: str = "", key: str = "k") -> Response:
-        return self.rest.handle(
-            Request(method=method, path=f"/api/v3/{path}", query=query, body=body, headers={"x-mbx-apikey": key}),
-            self.venue.now(),
-        )
+        path = path if path.startswith("/") else f"/api/v3/{path}"
+        request = Request(method=method, path=path, query=query, body=body, headers={"x-mbx-apikey": key})
+        return self.rest.handle(request, self.venue.now())
 
     def signed(self, method: str, path: str, **params: Any) -> Response:
         text = urlencode(params | {"timestamp": self.venue.now() // 1_000_000})

@@ -247,12 +247,16 @@ class Torture:
         return run, status
 
     def _pay(self, what: str) -> None:
-        """Pay into the account or out of it. The run may be down already."""
-        amount, _, asset = what.partition(" ")
-        act = "withdraw" if amount.startswith("-") else "deposit"
-        account = self._rng.choice(list(self._shape.accounts.values()))
+        """Pay into the account or out of it, or convert. The run may be down already."""
+        amount, asset, *into = what.split()
+        act = "convert" if into else "withdraw" if amount.startswith("-") else "deposit"
+        values = {"account": self._rng.choice(list(self._shape.accounts.values()))}
+        if into:
+            values |= {"from": asset, "spent": amount, "to": into[0], "received": amount}
+        else:
+            values |= {"asset": asset, "amount": amount.removeprefix("-")}
         with contextlib.suppress(urllib.error.HTTPError):  # it has not as much
-            self._venue.act(act, {"account": account, "asset": asset, "amount": amount.removeprefix("-")})
+            self._venue.act(act, values)
 
     def _go_on(self, run: RunProcess) -> None:
         """Undo what an operator ordered in an earlier life, or for a comparison: trading goes on."""

@@ -41,7 +41,7 @@ class Kill(NamedTuple):
     case. ``down`` (s): how long the exchange is down, how long the process was paused (SIGSTOP), or how
     long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data. ``edited``: the strategy's file
     is edited before the process starts, so it runs other code. ``command``: what an operator sends in the middle.
-    ``paid``: what is paid into the account then, such as ``-5 USDT``.
+    ``paid``: what is paid into the account then, such as ``-5 USDT``, or converted there, such as ``5 USDT EUR``.
     """
 
     kind: Kind
@@ -58,7 +58,8 @@ def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool)
     """The next kill. ``every``: the mean time (s) that a run lives. ``form``: of its tape."""
     kill = _drawn_end(rng, every, form, power_cuts=power_cuts)
     command = rng.choice(_COMMANDS) if rng.random() < _COMMANDED else ""
-    paid = f"{rng.choice((1, 1, -1)) * rng.randrange(1, 5_000)} USDT" if rng.random() < _PAID else ""
+    what = rng.choice(("{} USDT", "{} USDT", "-{} USDT", "{} USDT EUR"))
+    paid = what.format(rng.randrange(1, 5_000)) if rng.random() < _PAID else ""
     return kill._replace(edited=rng.random() < _EDITED, command=command, paid=paid)
 
 

@@ -81,6 +81,30 @@ def test_a_difference_that_no_payment_explains_is_read_and_nothing_is_booked(
     assert [event.total for event in of(events, VenueBalanceReported)] == [Decimal(130)]
 
 
+def converted(amount: str, number: str = "7", **changes: Any) -> Transfer:
+    return paid(amount, number, kind=TransferKind.CONVERSION, **changes)
+
+
+@pytest.mark.parametrize(
+    ("transfers", "conversions", "booked"),
+    [
+        ((), (converted("30"),), ["7"]),
+        ((paid("10"),), (converted("20"),), ["1", "7"]),
+        ((paid("30"),), (converted("30"),), ["1"]),
+        (RequestRefused("binance: no such path"), (converted("30"),), ["7"]),
+        ((paid("10"),), RequestRefused("binance: no such path"), []),
+        ((paid("10"),), (converted("20", currency="BTC"),), []),
+    ],
+    ids=["alone", "with a deposit", "a deposit first", "one history", "the other", "of another currency"],
+)
+def test_conversions_explain_what_payments_do_not(transfers: Any, conversions: Any, booked: list[str]) -> None:
+    exchange = Scripted(transfers=[transfers], conversions=[conversions], balances=[usdt(130)])
+    events = reconciled(exchange)
+
+    assert [event.transfer_id for event in of(events, VenueTransferReported)] == booked
+    assert exchange.asked.count("conversions") == (booked != ["1"])
+
+
 def test_without_a_difference_nobody_asks_for_the_history() -> None:
     exchange = history(())
     reconciled(exchange, books={"USDT": Decimal(130)})

@@ -15,7 +15,7 @@ import pytest
 
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.venue import Account, Exchange
-from tickdeck.infrastructure.venue.commands import PlaceList, Reduce
+from tickdeck.infrastructure.venue.commands import Convert, PlaceList, Reduce
 from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.matching import NewOrder, OrderRefused, SelfTrade, Tif, Type
@@ -43,7 +43,8 @@ class Venue:
         histories = {symbol: history.state() for symbol, history in exchange.history.items()}
         fills = {account: list(fills) for account, fills in exchange.fills.items()}
         accounts = list(exchange.accounts.values())
-        return msgspec.json.encode([capture_engine(exchange.engine), histories, fills, accounts])
+        history = [{name: list(kept) for name, kept in of.items()} for of in (exchange.transfers, exchange.conversions)]
+        return msgspec.json.encode([capture_engine(exchange.engine), histories, fills, accounts, history])
 
 
 def open_accounts(exchange: Exchange) -> None:
@@ -76,6 +77,8 @@ def trade_at_random(exchange: Exchange, seed: int, count: int) -> None:
                 exchange.submit(
                     Reduce(account, symbol, order.number, order.quantity / 2, exchange.new_client_id()), now
                 )
+            elif choice < 0.32:
+                exchange.convert(Convert(account, "USDT", D(3), "BNB", D(1), dust=step % 2 > 0), now)
             elif choice < 0.45:
                 exchange.submit(pair_at_random(exchange, rng, account, symbol), now)
             else:

@@ -7,6 +7,7 @@
 from tickdeck.application.ports.exchange import (
     Amendment,
     Balance,
+    ConversionExchange,
     Exchange,
     ExchangeCapabilities,
     InstrumentStatus,
@@ -51,6 +52,7 @@ __all__ = [
     "Amendment",
     "Balance",
     "ContinuingFeed",
+    "ConversionExchange",
     "EdgeCursors",
     "EventStore",
     "Exchange",

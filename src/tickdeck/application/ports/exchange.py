@@ -20,6 +20,7 @@ from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Si
 __all__ = [
     "Amendment",
     "Balance",
+    "ConversionExchange",
     "Exchange",
     "ExchangeCapabilities",
     "InstrumentStatus",
@@ -75,7 +76,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     which always must), ``open_orders``, ``fills`` and ``stream``. Orders older than ``lookup_window`` may be forgotten
     by the venue, so about them its silence proves nothing.
 
-    ``transfer_history``: it lists deposits and withdrawals (``Exchange.transfers``).
+    ``transfer_history``: it lists deposits and withdrawals (``Exchange.transfers``). ``conversion_history``: it lists
+    conversions from one currency to another, so it is a ``ConversionExchange``.
     ``fee_currency``: the coin in which the venue may charge fees, whatever is traded; empty if there is none.
     ``margin``: positions may be leveraged, and the venue calls for margin and liquidates by itself, so it is a
     ``MarginExchange``.
@@ -96,6 +98,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup_window: int = 90 * 86_400_000_000_000
     fee_currency: str = ""
     transfer_history: bool = False
+    conversion_history: bool = False
     margin: bool = False
 
 
@@ -373,6 +376,14 @@ class PairExchange(Exchange, Protocol):
 
     async def cancel_pair(self, symbol: str, client_order_id: str) -> OrderPairResult:
         """Cancel what is open of a pair. Raises ``UnknownOrder`` if nothing is."""
+
+
+class ConversionExchange(Exchange, Protocol):
+    """An exchange that lists what was converted outside its order books (``capabilities.conversion_history``)."""
+
+    async def conversions(self, since: int) -> tuple[Transfer, ...]:
+        """Conversions from ``since`` (ns UTC) on, oldest first: a transfer of the kind ``conversion`` for each currency
+        that moved. Those of the last minutes may be missing."""
 
 
 class MarginExchange(Exchange, Protocol):

@@ -10,6 +10,7 @@ import msgspec
 
 from tickdeck.application.ports import (
     Balance,
+    ConversionExchange,
     ExchangeCapabilities,
     Liquidation,
     ListedInstrument,
@@ -223,6 +224,10 @@ class PairsAsOrders:
 
     async def transfers(self, since: int) -> tuple[Transfer, ...]:
         return await self._exchange.transfers(since)
+
+    async def conversions(self, since: int) -> tuple[Transfer, ...]:
+        """Of a ``ConversionExchange``."""
+        return await cast(ConversionExchange, self._exchange).conversions(since)
 
     async def close(self) -> None:
         await self._exchange.close()

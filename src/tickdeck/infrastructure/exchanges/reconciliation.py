@@ -176,9 +176,10 @@ class Reconciliation:
         return True
 
     async def catch_up_payments(self) -> None:
-        """Publish the deposits and withdrawals that the run lacks, as far as they explain its balances. This is no
-        reading. Raises ``ExchangeError``."""
-        if not self._exchange.capabilities.transfer_history:
+        """Publish the deposits, withdrawals and conversions that the run lacks, as far as they explain its balances.
+        This is no reading. Raises ``ExchangeError``."""
+        capabilities = self._exchange.capabilities
+        if not capabilities.transfer_history and not capabilities.conversion_history:
             return
         before = self._reports.arrivals
         paid = await self._payments(await self.balances())

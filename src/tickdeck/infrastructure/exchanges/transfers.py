@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import cast
 
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Exchange, Transfer
+from tickdeck.application.ports import ConversionExchange, Exchange, Transfer
 from tickdeck.domain.events import VenueTransferReported
 from tickdeck.domain.values import ZERO, Money
 from tickdeck.errors import ExchangeError
@@ -44,34 +45,50 @@ class Transfers:
 
     async def behind(self, differences: Mapping[str, Money], since: int) -> list[VenueTransferReported]:
         """The payments since ``since`` (ns UTC) that explain ``differences`` (the exchange's balance less ours, by
-        currency) to the last digit. A history that cannot be read explains nothing."""
-        if not differences or not self._exchange.capabilities.transfer_history:
-            return []
+        currency) to the last digit: deposits and withdrawals, and conversions where these do not. A history that cannot
+        be read explains nothing."""
+        capabilities = self._exchange.capabilities
+        left = {currency: difference for currency, difference in differences.items() if difference}
+        found: list[VenueTransferReported] = []
+        history: list[Transfer] = []
+        if left and capabilities.transfer_history:
+            history += await self._read("deposits and withdrawals", self._exchange.transfers(since))
+            found += self._explain(left, history)
+        if left and capabilities.conversion_history:
+            conversions = cast(ConversionExchange, self._exchange).conversions(since)
+            history += await self._read("conversions", conversions)
+            history.sort(key=lambda transfer: transfer.ts)
+            found += self._explain(left, history)
+        return found
+
+    async def _read(self, what: str, history: Awaitable[Iterable[Transfer]]) -> Iterable[Transfer]:
         try:
-            history = await self._exchange.transfers(since)
+            return await history
         except ExchangeError as error:
             log = bound_logger("tickdeck.gateway")
-            log.warning("the history of deposits and withdrawals cannot be read", error=said(error))
-            return []
-        return [
-            self._reports.make(
-                VenueTransferReported,
-                currency=currency,
-                amount=moved,
-                transfer_kind=transfer.kind,
-                transfer_id=transfer.transfer_id,
-                ts=transfer.ts,
-            )
-            for currency, difference in differences.items()
-            for transfer, moved in explaining(
-                difference,
-                (
-                    transfer
-                    for transfer in history
-                    if transfer.currency == currency and not self._is_booked(transfer.transfer_id)
-                ),
-            )
-        ]
+            log.warning(f"the history of {what} cannot be read", error=said(error))
+            return ()
+
+    def _explain(self, differences: dict[str, Money], history: Iterable[Transfer]) -> list[VenueTransferReported]:
+        """Remove the differences that are explained."""
+        new = [transfer for transfer in history if not self._is_booked(transfer.transfer_id)]
+        found = []
+        for currency, difference in list(differences.items()):
+            chosen = explaining(difference, (transfer for transfer in new if transfer.currency == currency))
+            if chosen:
+                del differences[currency]
+            found += [
+                self._reports.make(
+                    VenueTransferReported,
+                    currency=currency,
+                    amount=moved,
+                    transfer_kind=transfer.kind,
+                    transfer_id=transfer.transfer_id,
+                    ts=transfer.ts,
+                )
+                for transfer, moved in chosen
+            ]
+        return found
 
     def report(self, found: Iterable[VenueTransferReported]) -> None:
         """Remember what is published from the history."""

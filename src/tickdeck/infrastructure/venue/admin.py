@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.venue.commands import Account, Expire
+from tickdeck.infrastructure.venue.commands import Account, Convert, Expire
 from tickdeck.infrastructure.venue.exchange import Exchange, Fill
 from tickdeck.infrastructure.venue.faults import Faults, parse_duration
 from tickdeck.infrastructure.venue.matching import HOUSE, MarketStatus, Order, OrderRefused
@@ -74,6 +74,7 @@ class AdminApi:
         self._acts: dict[str, Callable[[Json], Any]] = {
             "deposit": self._deposit,
             "withdraw": self._withdraw,
+            "convert": self._convert,
             "market": self._market,
             "faults": self._set_faults,
             "advance": self._advance,
@@ -169,15 +170,35 @@ class AdminApi:
     def _deposit(self, values: Json, sign: int = 1) -> Json:
         account = self._known_account(values)
         amount = _decimal(values, "amount")
-        listed = values.get("listed", True)
-        if not isinstance(listed, bool):
-            raise ValueError("listed is true or false")
+        listed = _flag(values, "listed", default=True)
         asset = str(values["asset"]).upper()
         self._door.exchange.move(account, asset, sign * amount, self._door.now(), listed=listed)
         return {"balances": self._balances({"account": account})[account]}
 
     def _withdraw(self, values: Json) -> Json:
         return self._deposit(values, -1)
+
+    def _convert(self, values: Json) -> Json:
+        """Exchange one asset for another, as its owner does beside the markets: ``{"account", "from", "spent", "to",
+        "received"}``, and ``"dust": true``."""
+        account = self._known_account(values)
+        asset, into = str(values["from"]).upper(), str(values["to"]).upper()
+        if asset == into:
+            raise ValueError(f"from and to are both {asset}")
+        dust = _flag(values, "dust")
+        if dust and into != "BNB":
+            raise ValueError(f"dust becomes BNB, not {into}")
+        conversion = Convert(
+            account,
+            asset,
+            _decimal(values, "spent"),
+            into,
+            _decimal(values, "received"),
+            dust=dust,
+            listed=_flag(values, "listed", default=True),
+        )
+        self._door.exchange.convert(conversion, self._door.now())
+        return {"balances": self._balances({"account": account})[account]}
 
     def _known_account(self, values: Json) -> str:
         account = values["account"]
@@ -317,6 +338,13 @@ class AdminApi:
         """Send an event over the account's private streams as it is."""
         self._door.send_private(self._known_account(values), dict(values["event"]))
         return {}
+
+
+def _flag(values: Json, name: str, *, default: bool = False) -> bool:
+    value = values.get(name, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is true or false")
+    return value
 
 
 def _decimal(values: Json, name: str, *, or_zero: bool = False) -> Decimal:

@@ -8,7 +8,19 @@ import msgspec
 
 from tickdeck.infrastructure.venue.matching import Market, NewOrder
 
-__all__ = ["Account", "Cancel", "Command", "Expire", "Move", "OpenAccount", "Place", "PlaceList", "Reduce", "SetMarket"]
+__all__ = [
+    "Account",
+    "Cancel",
+    "Command",
+    "Convert",
+    "Expire",
+    "Move",
+    "OpenAccount",
+    "Place",
+    "PlaceList",
+    "Reduce",
+    "SetMarket",
+]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +56,19 @@ class Move(msgspec.Struct, frozen=True, tag="move", array_like=True):
     account: str
     asset: str
     amount: Decimal
+    listed: bool = True
+
+
+class Convert(msgspec.Struct, frozen=True, tag="convert", array_like=True):
+    """Exchange ``spent`` of ``asset`` for ``received`` of ``into``, beside the markets. ``dust``: a remainder that was
+    too small for an order. ``listed``: it is in the account's history."""
+
+    account: str
+    asset: str
+    spent: Decimal
+    into: str
+    received: Decimal
+    dust: bool = False
     listed: bool = True
 
 
@@ -93,4 +118,4 @@ class Expire(msgspec.Struct, frozen=True, tag="expire", array_like=True, gc=Fals
     number: int
 
 
-Command = OpenAccount | Move | SetMarket | Place | PlaceList | Cancel | Reduce | Expire
+Command = OpenAccount | Move | Convert | SetMarket | Place | PlaceList | Cancel | Reduce | Expire

@@ -18,6 +18,7 @@ from tickdeck.infrastructure.venue.commands import (
     Account,
     Cancel,
     Command,
+    Convert,
     Expire,
     Move,
     OpenAccount,
@@ -39,10 +40,10 @@ from tickdeck.infrastructure.venue.matching import (
     Order,
 )
 
-__all__ = ["Exchange", "Fill", "Log", "Transfer", "Update"]
+__all__ = ["Conversion", "Exchange", "Fill", "Log", "Transfer", "Update"]
 
 ZERO = Decimal(0)
-_KEPT_TRANSFERS = 10_000  # for each account
+_KEPT_TRANSFERS = 10_000  # for each account, and as many conversions
 
 
 class Transfer(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +52,14 @@ class Transfer(msgspec.Struct, frozen=True, array_like=True):
     number: int
     asset: str
     amount: Decimal
+    at: int
+
+
+class Conversion(msgspec.Struct, frozen=True, array_like=True):
+    """A conversion of an account. ``number`` counts those of all accounts."""
+
+    number: int
+    of: Convert
     at: int
 
 
@@ -74,8 +83,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     """What one command changed: the executions in order, the public trades, and the levels of the book.
 
     ``levels`` are (is a bid, price, quantity now); they have the update ids ``first_update_id`` to
-    ``last_update_id``. ``moved`` is a deposit or withdrawal. ``cancel_id`` is the client id of a cancellation.
-    ``lists`` is what happened to order lists.
+    ``last_update_id``. ``moved`` is a deposit or withdrawal, or both sides of a conversion. ``cancel_id`` is the client
+    id of a cancellation. ``lists`` is what happened to order lists.
     """
 
     at: int
@@ -85,7 +94,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[tuple[bool, Decimal, Decimal], ...] = ()
     first_update_id: int = 0
     last_update_id: int = 0
-    moved: Move | None = None
+    moved: tuple[Move, ...] = ()
     market: Market | None = None
     cancel_id: str = ""
     lists: tuple[ListChange, ...] = ()
@@ -112,6 +121,8 @@ class Exchange:
         self.listeners: list[Callable[[Update], None]] = []
         self.fills: dict[str, deque[Fill]] = {}
         self.transfers: dict[str, deque[Transfer]] = {}
+        """By account, oldest first."""
+        self.conversions: dict[str, deque[Conversion]] = {}
         """By account, oldest first."""
         self._by_key: dict[str, Account] = {}
         self._log = log
@@ -148,6 +159,10 @@ class Exchange:
     def move(self, account: str, asset: str, amount: Decimal, now: int, *, listed: bool = True) -> None:
         """Deposit, or withdraw a negative amount. Raises ``OrderRefused`` if the free balance is too small."""
         self.submit(Move(account, asset, amount, listed), now)
+
+    def convert(self, conversion: Convert, now: int) -> None:
+        """Exchange one asset for another. Raises ``OrderRefused`` if the free balance is too small."""
+        self.submit(conversion, now)
 
     def set_market(self, market: Market, now: int) -> None:
         """Add a market or change its filters, fees or status."""
@@ -220,7 +235,7 @@ class Exchange:
         cancel_id = command.client_id if isinstance(command, Cancel) else ""
         return order, self._update(order.symbol, now, cancel_id)
 
-    def _apply_setting(self, command: OpenAccount | Move | SetMarket, now: int) -> Update:
+    def _apply_setting(self, command: OpenAccount | Move | Convert | SetMarket, now: int) -> Update:
         if isinstance(command, OpenAccount):
             self.know_account(command.account)
             return Update(at=now)
@@ -229,10 +244,26 @@ class Exchange:
             if command.listed:
                 number = 1 + max((kept[-1].number for kept in self.transfers.values()), default=0)
                 self.keep_transfers(command.account, [Transfer(number, command.asset, command.amount, now)])
-            return Update(at=now, moved=command)
+            return Update(at=now, moved=(command,))
+        if isinstance(command, Convert):
+            return self._convert(command, now)
         self.engine.set_market(command.market)
         self.history.setdefault(command.market.symbol, MarketHistory())
         return Update(at=now, symbol=command.market.symbol, market=command.market)
+
+    def _convert(self, command: Convert, now: int) -> Update:
+        account = command.account
+        sides = (Move(account, command.asset, -command.spent), Move(account, command.into, command.received))
+        for side in sides:  # only the first one can be refused
+            self.engine.deposit(account, side.asset, side.amount)
+        if command.listed:
+            number = 1 + max((kept[-1].number for kept in self.conversions.values()), default=0)
+            self.keep_conversions(account, [Conversion(number, command, now)])
+        return Update(at=now, moved=sides)
+
+    def keep_conversions(self, account: str, conversions: Iterable[Conversion]) -> None:
+        """Adopt an account's conversions from a snapshot. They do not move its balances."""
+        self.conversions.setdefault(account, deque(maxlen=_KEPT_TRANSFERS)).extend(conversions)
 
     def keep_transfers(self, account: str, transfers: Iterable[Transfer]) -> None:
         """Adopt an account's transfers from a snapshot. They do not move its balances."""

@@ -15,7 +15,7 @@ import msgspec
 
 from tickdeck.errors import InputError, TickdeckError
 from tickdeck.infrastructure.venue.commands import Account
-from tickdeck.infrastructure.venue.exchange import Exchange, Fill, Transfer, Update
+from tickdeck.infrastructure.venue.exchange import Conversion, Exchange, Fill, Transfer, Update
 from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.market_data import HistoryState, MarketHistory
 from tickdeck.infrastructure.venue.matching.state import EngineState, capture_engine, restore_engine
@@ -34,6 +34,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     histories: dict[str, HistoryState]
     ids: int
     transfers: dict[str, list[Transfer]] = {}
+    conversions: dict[str, list[Conversion]] = {}
 
 
 class Snapshots:
@@ -73,6 +74,7 @@ class Snapshots:
                 histories={symbol: history.state() for symbol, history in exchange.history.items()},
                 ids=exchange.given_ids,
                 transfers={account: list(kept) for account, kept in exchange.transfers.items()},
+                conversions={account: list(kept) for account, kept in exchange.conversions.items()},
             )
         )
         new = self._path.with_name(f"{self._path.name}.new")
@@ -120,6 +122,8 @@ class Snapshots:
             exchange.fills[name] = deque(fills, maxlen=200_000)
         for name, transfers in found.transfers.items():
             exchange.keep_transfers(name, transfers)
+        for name, conversions in found.conversions.items():
+            exchange.keep_conversions(name, conversions)
         for symbol, state in found.histories.items():
             exchange.history[symbol] = MarketHistory.of(state)
         exchange.given_ids = found.ids

@@ -11,6 +11,7 @@ import pytest
 from virtual_time import VirtualWall, run
 
 from tickdeck.application.ports import OrderRequest
+from tickdeck.domain.events import TransferKind
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import (
     ClockSkew,
@@ -66,8 +67,8 @@ class Venue:
     async def close(self) -> None:
         pass
 
-    def params(self) -> dict[str, str]:
-        request = self.sent[-1]
+    def params(self, number: int = -1) -> dict[str, str]:
+        request = self.sent[number]
         return dict(parse_qsl(request.body or request.target.partition("?")[2]))
 
 
@@ -310,6 +311,68 @@ def test_deposits_and_withdrawals_of_the_spot_wallet_are_read() -> None:
         "/sapi/v1/capital/deposit/hisrec",
         "/sapi/v1/capital/withdraw/history",
     ]
+
+
+def converted(number: int, spent: str, received: str, at: int, status: str = "SUCCESS") -> dict[str, Any]:
+    row = {"quoteId": "f3", "orderId": number, "orderStatus": status, "createTime": at, "ratio": "1"}
+    return row | {"fromAsset": "USDT", "fromAmount": spent, "toAsset": "BTC", "toAmount": received}
+
+
+def flow(*rows: dict[str, Any], more: bool = False) -> dict[str, Any]:
+    return {"list": list(rows), "startTime": 1, "endTime": 2, "limit": 1000, "moreData": more}
+
+
+NO_DUST: dict[str, Any] = {"total": 0, "userAssetDribblets": []}
+
+
+def test_conversions_and_dust_are_read_as_what_each_currency_moved() -> None:
+    details = [
+        {"transId": 5, "serviceChargeAmount": "0.01", "amount": "0.03", "transferedAmount": "0.5", "fromAsset": "ETH"},
+        {"transId": 5, "serviceChargeAmount": "0.02", "amount": "7", "transferedAmount": "1", "fromAsset": "TRX"},
+    ]
+    dust = {"operateTime": 1_790_000_000_000, "totalTransferedAmount": "1.5", "totalServiceChargeAmount": "0.03"}
+    dust |= {"transId": 5, "userAssetDribbletDetails": details}
+    rows = (converted(9, "600", "0.01", 1_790_000_060_000), converted(8, "1", "2", 1, status="FAIL"))
+    venue = Venue(flow(*rows), {"total": 1, "userAssetDribblets": [dust]})
+    found = run(venue.exchange.conversions(EPOCH - 10**15))
+
+    assert [(one.transfer_id, one.amount) for one in found] == [
+        ("dust/5/BNB", D("1.5")),
+        ("dust/5/ETH", D("-0.03")),
+        ("dust/5/TRX", D("-7")),
+        ("convert/9/BTC", D("0.01")),
+        ("convert/9/USDT", D("-600")),
+    ]
+    assert found[0].fee == D("0.03")
+    assert {one.kind for one in found} == {TransferKind.CONVERSION}
+    assert found[-1].ts == 1_790_000_060_000_000_000
+    assert [request.target.partition("?")[0] for request in venue.sent] == [
+        "/sapi/v1/convert/tradeFlow",
+        "/sapi/v1/asset/dribblet",
+    ]
+
+
+def test_a_long_history_of_conversions_is_read_in_parts_without_gaps() -> None:
+    newest, older = converted(3, "3", "1", 2_000), converted(2, "2", "1", 1_000)
+    venue = Venue(flow(newest, older, more=True), flow(older, converted(1, "1", "1", 500)), NO_DUST)
+    found = run(venue.exchange.conversions(EPOCH - 10**15))
+
+    assert [one.transfer_id for one in found if one.currency == "USDT"] == [f"convert/{n}/USDT" for n in (1, 2, 3)]
+    assert venue.params(1)["endTime"] == "1000"
+
+    day = 86_400_000_000_000
+    venue = Venue(flow(), flow(), NO_DUST)
+    run(venue.exchange.conversions(EPOCH - 40 * day))
+    parts = [venue.params(number) for number in range(2)]
+    assert int(parts[1]["endTime"]) + 1 == int(parts[0]["startTime"])
+    assert all(int(part["endTime"]) - int(part["startTime"]) < 30 * day // 10**6 for part in parts)
+    assert int(parts[1]["startTime"]) == (EPOCH - 40 * day) // 10**6
+
+
+@pytest.mark.parametrize("answer", [flow(converted(1, "NaN", "1", 1)), flow({"orderId": 1}), {"rows": []}])
+def test_a_damaged_history_of_conversions_is_a_protocol_error(answer: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        run(Venue(answer, NO_DUST).exchange.conversions(EPOCH - 10**15))
 
 
 @pytest.mark.parametrize("row", [{"id": "1"}, {"id": "1", "amount": "NaN", "coin": "X", "status": 1, "insertTime": 1}])

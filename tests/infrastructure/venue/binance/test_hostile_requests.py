@@ -254,12 +254,16 @@ FIELDS = (
     *("account", "asset", "amount", "symbol", "status", "side", "price", "quantity", "step", "levels", "count", "name"),
     *("key", "secret", "public_key", "deposits", "on", "hold", "delay", "code", "msg", "for", "by", "age", "renew"),
     *("tick_size", "step_size", "taker_fee", "max_quantity", "order", "event", "stream", "unit", "params", "request"),
+    *("from", "spent", "to", "received", "dust", "listed"),
     *("weight", "drop_ack", "lifetime", "largest_message", "replace", "body", "path", "address"),
 )
 sensible = st.sampled_from(["demo", "BTC", "BTCUSDT", "BUY", "1", "2", "5s", "HALT", "place", "TRADE", "POST order"])
 
 
-@given(st.sampled_from((*ACTIONS, *MORE, "no")), st.dictionaries(st.sampled_from(FIELDS), sensible | json_values))
+@given(
+    st.sampled_from((*ACTIONS, *MORE, "convert", "no")),
+    st.dictionaries(st.sampled_from(FIELDS), sensible | json_values),
+)
 def test_any_action_is_done_or_refused_and_orders_go_on_with_an_answer(action: str, sent: dict[str, Any]) -> None:
     desk = Desk()
     desk.exchange.open_account(DEFAULT_ACCOUNT, desk.time, USDT=D(100_000), BTC=D(2))

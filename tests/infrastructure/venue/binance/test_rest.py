@@ -13,6 +13,7 @@ import pytest
 from rest_desk import NOW, D, Desk, body, error
 
 from tickdeck.infrastructure.venue import Account
+from tickdeck.infrastructure.venue.commands import Convert
 from tickdeck.infrastructure.venue.dialects.binance.signing import rest_payload, ws_payload
 from tickdeck.infrastructure.venue.matching import MarketStatus
 
@@ -273,3 +274,29 @@ def test_an_answer_has_every_field_of_the_documented_sample(
     if isinstance(documented, list):
         documented, answer = documented[0], answer[0]
     assert documented.keys() - answer.keys() - {"sors"} == set()
+
+
+def test_conversions_and_dust_are_listed_apart_newest_first() -> None:
+    desk = Desk()
+    now = NOW // 1_000_000
+    times = {"startTime": now - 1_000, "endTime": now + 1_000}
+    for number in range(3):
+        desk.exchange.convert(Convert("ann", "USDT", D(600 + number), "BTC", D("0.01")), NOW + number * 1_000_000)
+    desk.exchange.convert(Convert("ann", "USDT", D("0.3"), "BNB", D("0.0005"), dust=True), NOW)
+    desk.exchange.convert(Convert("ann", "USDT", D(5), "BNB", D("0.01"), listed=False), NOW)
+
+    flow = body(desk.signed("GET", "/sapi/v1/convert/tradeFlow", **times, limit=2))
+    assert [(row["fromAmount"], row["createTime"]) for row in flow["list"]] == [
+        ("602.00000000", now + 2),
+        ("601.00000000", now + 1),
+    ]
+    assert flow["moreData"] is True
+    assert body(desk.signed("GET", "/sapi/v1/convert/tradeFlow", **times))["moreData"] is False
+
+    (row,) = body(desk.signed("GET", "/sapi/v1/asset/dribblet"))["userAssetDribblets"]
+    (detail,) = row["userAssetDribbletDetails"]
+    assert (detail["fromAsset"], detail["amount"], row["totalTransferedAmount"]) == ("USDT", "0.30000000", "0.00050000")
+
+    assert error(desk.signed("GET", "/sapi/v1/convert/tradeFlow", startTime=now))[1] == -1102
+    month = error(desk.signed("GET", "/sapi/v1/convert/tradeFlow", startTime=now - 31 * 86_400_000, endTime=now))
+    assert month[1:] == (-1127, "Lookup interval is too big. More than 720 hours between startTime and endTime.")

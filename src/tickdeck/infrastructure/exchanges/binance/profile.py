@@ -65,6 +65,7 @@ BINANCE_SPOT = Profile(
         evidence=("order", "open_orders", "fills", "stream"),
         fee_currency="BNB",
         transfer_history=True,
+        conversion_history=True,
         lookup_window=90 * 24 * 3600 * _S,  # then orders without a fill are archived (rest-api.md, -2026)
     ),
 )

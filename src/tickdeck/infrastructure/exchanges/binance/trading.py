@@ -35,6 +35,7 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.exchanges.binance.conversions import conversion_history
 from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
 from tickdeck.infrastructure.exchanges.binance.limits import account_limits, announced_limits, observe
@@ -237,10 +238,13 @@ class BinanceExchange:
             params = page | following
 
     async def transfers(self, since: int) -> tuple[Transfer, ...]:
-        def ask(kind: Any, path: str, params: dict[str, Any], read: Callable[[Any], Any]) -> Awaitable[Any]:
-            return self._query(kind, (path, params), 1, read, group="wallet")
+        return await transfer_history(self._ask_wallet, since, await self._venue_ms() * _MS)
 
-        return await transfer_history(ask, since, await self._venue_ms() * _MS)
+    async def conversions(self, since: int) -> tuple[Transfer, ...]:
+        return await conversion_history(self._ask_wallet, since, await self._venue_ms() * _MS)
+
+    def _ask_wallet(self, kind: Any, path: str, params: dict[str, Any], read: Callable[[Any], Any]) -> Awaitable[Any]:
+        return self._query(kind, (path, params), 1, read, group="wallet")
 
     # -- orders ---------------------------------------------------------------------------------------------------
 

@@ -12,11 +12,10 @@ import msgspec
 from tickdeck.application.ports import Transfer
 from tickdeck.domain.events import TransferKind
 
-__all__ = ["transfer_history"]
+__all__ = ["LOOKBACK", "MS", "Ask", "transfer_history"]
 
-_MS = 1_000_000
-_DAY = 86_400_000_000_000
-_LOOKBACK = 89 * _DAY  # one request may ask for less than 90 days
+MS = 1_000_000
+LOOKBACK = 89 * 86_400_000_000_000  # one request may ask for less than 90 days
 _PAGE, _PAGES = 1_000, 5
 _SPOT = 0
 _CREDITED = (1, 6)  # success, and credited but not to be withdrawn yet
@@ -54,7 +53,7 @@ async def transfer_history(ask: Ask, since: int, now: int) -> tuple[Transfer, ..
     """The spot wallet's deposits that were credited and its withdrawals, from ``since`` to ``now`` (ns UTC), at most 89
     days, oldest first. ``ask(type, path, parameters, read)`` sends a request and returns what ``read`` makes of its
     answer. Raises ``ExchangeError``."""
-    times = {"startTime": max(since, now - _LOOKBACK) // _MS, "endTime": now // _MS}
+    times = {"startTime": max(since, now - LOOKBACK) // MS, "endTime": now // MS}
     found = await _all(ask, list[Deposit], "/sapi/v1/capital/deposit/hisrec", times, _deposits)
     found += await _all(ask, list[Withdrawal], "/sapi/v1/capital/withdraw/history", times, _withdrawals)
     return tuple(sorted(found, key=lambda transfer: (transfer.ts, transfer.transfer_id)))
@@ -80,7 +79,7 @@ def _deposits(rows: list[Deposit]) -> tuple[int, list[Transfer]]:
             currency=row.coin,
             amount=row.amount,
             kind=TransferKind.DEPOSIT,
-            ts=(row.complete_time or row.insert_time) * _MS,
+            ts=(row.complete_time or row.insert_time) * MS,
         )
         for row in rows
         if row.status in _CREDITED and row.wallet_type == _SPOT and row.amount

@@ -80,12 +80,13 @@ class UserStreams:
 
     def on_update(self, update: Update) -> None:
         """Send the accounts what happened to them: reports in order, then the balances that changed."""
-        moved = update.moved
-        if moved is not None:
-            for subscription in self._listeners(moved.account, update.at):
+        if update.moved:
+            owner = update.moved[0].account
+            for subscription in self._listeners(owner, update.at):
                 unit = subscription.unit
-                subscription.send(self._position(moved.account, (moved.asset,), update.at, unit))
-                subscription.send(messages.balance_update(moved.asset, moved.amount, update.at, unit))
+                subscription.send(self._position(owner, tuple(m.asset for m in update.moved), update.at, unit))
+                for moved in update.moved:
+                    subscription.send(messages.balance_update(moved.asset, moved.amount, update.at, unit))
             return
         if not update.executions:
             return

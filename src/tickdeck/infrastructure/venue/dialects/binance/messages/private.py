@@ -90,5 +90,5 @@ def account_position(balances: dict[str, Balance], assets: Iterable[str], at: in
 
 
 def balance_update(asset: str, change: Decimal, at: int, unit: int) -> Json:
-    """``balanceUpdate``: a deposit or a withdrawal."""
+    """``balanceUpdate``: a deposit, a withdrawal, or one side of a conversion."""
     return {"e": "balanceUpdate", "E": at // unit, "a": asset, "d": d(change), "T": at // unit}
