@@ -14,7 +14,7 @@ import pytest
 from gate_runs import config, forge_digest, play, play_until, resume, rows, tamper, verdict_of
 
 from tickdeck.errors import RunError
-from tickdeck.infrastructure.runs import read_end
+from tickdeck.infrastructure.runs import overview, read_end
 from tickdeck.infrastructure.runs.ending import END
 
 FORMS = pytest.mark.parametrize("form", ["sqlite", "jsonl"])
@@ -34,6 +34,16 @@ def test_an_ended_run_is_complete_and_a_stopped_one_only_after_resuming(tmp_path
     resume(folder)
     resumed = verdict_of(folder)
     assert (resumed.identical, resumed.complete, resumed.digest) == (True, True, ended.digest)
+
+
+def test_a_run_that_went_on_and_was_killed_has_no_figures(tmp_path: Path) -> None:
+    folder = play_until(config("Busy", seconds=3), tmp_path / "stopped", 200)
+    assert overview(folder).figures is not None
+    end = (folder / END).read_bytes()
+    resume(folder)
+    (folder / END).write_bytes(end)  # as if it had been killed then: this is how it ended before
+
+    assert overview(folder).figures is None
 
 
 def test_a_killed_run_is_identical_and_complete_only_after_resuming(tmp_path: Path) -> None:

@@ -54,14 +54,15 @@ def test_a_run_is_halted_and_resumed_from_a_second_terminal(running: Running, tm
     assert verify_run(folder)[0].identical
 
 
-def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: Path) -> None:
+def test_a_killed_run_is_ordered_to_continue_halted_and_says_so(running: Running, tmp_path: Path) -> None:
+    tickdeck("strategy", "last", "pause", "market-maker", data=tmp_path)
     running.end(signal.SIGKILL)
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     refused = tickdeck("flatten", "last", data=tmp_path)
     halted = tickdeck("halt", "last", "--reason", "away", data=tmp_path)
     ordered = ordered_halt(folder)
     again = Running(tmp_path, "--resume", "last")
-    while not any(isinstance(event, TradingHalted) for event in open_record(folder)):
+    while "is paused" not in (log := (folder / "log.jsonl").read_text()):
         assert again.is_alive
     lifted = tickdeck("resume", "last", data=tmp_path)
     again.end(signal.SIGINT)
@@ -71,6 +72,8 @@ def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: 
     assert halted.returncode == 0
     assert ordered is not None
     assert ordered.reason == "away"
+    assert f"by the file HALT: away; `tickdeck resume {folder.name}` ends that" in log
+    assert f"`tickdeck strategy {folder.name} activate market-maker` ends that" in log
     assert lifted.returncode == 0
     assert ordered_halt(folder) is None
     assert verify_run(folder)[0].identical

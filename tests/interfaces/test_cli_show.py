@@ -63,6 +63,7 @@ def test_everything_is_shown_of_a_run_that_runs_and_of_one_that_does_not(
     live = {what: shown(tickdeck, tmp_path, what) for what in WHAT}
     printed = [tickdeck("show", "maker", what, "--data", tmp_path) for what in WHAT]
     (listed,) = map(json.loads, tickdeck("runs", "--data", tmp_path, "--json").stdout.splitlines())
+    tickdeck("strategy", "maker", "pause", "market-maker", "--data", tmp_path)
     running.end(signal.SIGKILL)
     tape = {what: shown(tickdeck, tmp_path, what) for what in WHAT}
     dead = [tickdeck("show", "maker", what, "--data", tmp_path) for what in WHAT]
@@ -71,6 +72,7 @@ def test_everything_is_shown_of_a_run_that_runs_and_of_one_that_does_not(
     assert not any(answer["running"] for answer in tape.values())
     assert all(said.exit_code == 0 for said in (*printed, *dead))
     assert all("no process runs maker; this is the end of its tape" in said.stderr for said in dead)
+    assert tape["health"]["paused"] == ["market-maker"]
     assert all(live[what].keys() - tape[what].keys() <= ONLY_LIVE for what in WHAT)
     assert (listed["status"], listed["halted"], listed["figures"]["currency"]) == ("running", None, "USDT")
 

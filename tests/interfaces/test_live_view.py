@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tickdeck.application.engines.trading_gate import HaltedBy
 from tickdeck.bootstrap import resume_run, start_run
 from tickdeck.domain.events import TradingHalted, TradingResumed
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.logs import LOG
 from tickdeck.interfaces.cli.job import drive
-from tickdeck.interfaces.cli.live import can_show
+from tickdeck.interfaces.cli.live import Progress, can_show
 from tickdeck.interfaces.cli.live.panel import live_lines
 from tickdeck.interfaces.cli.live.state import LiveOrder, LiveState, LiveSymbol, LiveWatch
 
@@ -190,8 +191,31 @@ def test_errors_refusals_and_halts_are_listed_newest_first(tmp_path: Path):
     resumed = watch.state(NOON)
 
     assert [text for _, text in failed.last_problems] == ["Mine.on_trade raised KeyError: 'gone'"]
-    assert (halted.halted, halted.last_problems[-1][1], halted.problems) == (True, "trading is halted: daily loss", 2)
-    assert (resumed.halted, resumed.last_problems, resumed.problems) == (False, failed.last_problems, 1)
+    assert (halted.last_problems[-1][1], halted.problems) == ("trading is halted: daily loss", 2)
+    assert (resumed.last_problems, resumed.problems) == (failed.last_problems, 1)
+
+
+@pytest.mark.parametrize(
+    ("by", "halted"), [(HaltedBy.NOBODY, False), (HaltedBy.LIMIT, True), (HaltedBy.FAULT, True), (HaltedBy.END, False)]
+)
+def test_a_halt_is_shown_whichever_process_saw_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: HaltedBy, halted: bool
+):
+    run = start_run(RunConfig(duration=D(20)), tmp_path)
+    run.core.accounts[0].risk.gate.halted_by = by  # as a snapshot restores it
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", "120")
+
+    Progress(run, terminal)(NOON)
+
+    assert LiveWatch(run).state(NOON).halted == halted
+    assert ("HALTED" in terminal.getvalue()) == halted
+    run.close()
 
 
 def test_a_log_that_cannot_be_opened_ends_the_run_early_and_closes_its_tape(tmp_path: Path):

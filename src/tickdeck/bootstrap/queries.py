@@ -15,6 +15,7 @@ from tickdeck.bootstrap.record import strategy_states, trade_journal
 from tickdeck.bootstrap.recorded_state import recorded_core
 from tickdeck.bootstrap.session import Session
 from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.trading import StrategyStatus
 from tickdeck.domain.values import plain
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
@@ -123,7 +124,9 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
 
     def health(account_id: str) -> dict[str, Any]:
         end = summary.figures if len(core.accounts) == 1 or not account_id else None
-        return {"status": summary.status, "figures": msgspec.to_builtins(end)}
+        known = strategy_states(folder).definitions.items()
+        paused = [strategy_id for strategy_id, one in known if one.status is StrategyStatus.PAUSED]
+        return {"status": summary.status, "figures": msgspec.to_builtins(end), "paused": paused}
 
     queries = RunQueries(
         core,

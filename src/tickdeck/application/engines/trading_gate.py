@@ -92,6 +92,11 @@ class TradingGate:
         self._since, self._who = halted.ts_ingress, who
 
     @property
+    def is_halted(self) -> bool:
+        """Whether trading is halted, and not because the run is over."""
+        return HaltedBy.NOBODY < self.halted_by < HaltedBy.END
+
+    @property
     def is_closed(self) -> bool:
         """Whether it is halted for good."""
         return self.halted_by >= HaltedBy.FAULT

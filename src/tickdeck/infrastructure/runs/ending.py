@@ -65,6 +65,10 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
         that is not known."""
         return self.reached if self.in_order and last_seq == self.last_seq else 0
 
+    def figures_at(self, last_seq: int) -> RunFigures | None:
+        """The figures, if the last event on the tape is ``last_seq`` now: a run that went on has others."""
+        return self.figures if last_seq == self.last_seq else None
+
 
 def write_end(
     folder: Path,

@@ -49,13 +49,13 @@ def overview(folder: Path) -> RunOverview:
     """Raises ``RunError`` if the manifest cannot be read, ``TapeError`` if the tape cannot."""
     manifest = read_manifest(folder)
     path = tape_path(folder)
-    inputs = events = 0
+    inputs = events = last_seq = 0
     in_doubt: tuple[str, ...] = ()
     status = "empty"
     if is_jsonl_tape(path) or (path.is_file() and path.stat().st_size):
         with open_reader(path) as tape:
-            events = tape.last_seq
-            for last in tape.read(TapeQuery(first_seq=events)):
+            events = last_seq = tape.last_seq
+            for last in tape.read(TapeQuery(first_seq=last_seq)):
                 inputs = int(
                     last.event_id.partition("-")[0]
                 )  # a derived event's id begins with the number of its input
@@ -78,7 +78,7 @@ def overview(folder: Path) -> RunOverview:
         inputs=inputs,
         events=events,
         in_doubt=in_doubt,
-        figures=_figures(folder) if status in ("completed", "interrupted") else None,
+        figures=_figures(folder, last_seq) if status in ("completed", "interrupted") else None,
         tape=str(path.resolve()),
     )
 
@@ -103,9 +103,9 @@ def _end_of(folder: Path, last_seq: int) -> int:
     return end.end_of(last_seq) if end is not None else last_seq
 
 
-def _figures(folder: Path) -> RunFigures | None:
+def _figures(folder: Path, last_seq: int) -> RunFigures | None:
     try:
         end = read_end(folder)
     except RunError:
         return None  # not an error in a list of runs; `verify` reports the damaged file
-    return end.figures if end is not None else None
+    return end.figures_at(last_seq) if end is not None else None

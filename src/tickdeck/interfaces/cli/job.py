@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
@@ -97,7 +97,7 @@ def drive(
             async with ControlServer(run.folder, desk, SessionQueries(run).answer):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
-                await run.drive(speed, progress=progress)
+                await run.drive(speed, progress=_telling_what_is_off(run, progress))
         except TapeError:
             with contextlib.suppress(TapeError):  # closing fails for the same reason, and says less
                 close()
@@ -243,6 +243,39 @@ def _progress(run: Session, live: bool, past_seq: int) -> tuple[Progress | LiveV
             view = LiveView(run, sys.stderr)
             return view, view.stream, ""
     return Progress(run, sys.stderr, past_seq=past_seq), sys.stderr, CLEAR
+
+
+def _telling_what_is_off(run: Session, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """``progress``, which also warns of halts and paused strategies of the past when the run has caught up with it."""
+    if not (run.resumed or run.manifest.is_live):
+        return progress
+    told = False
+
+    def tell(ts: int) -> None:
+        nonlocal told
+        if not told and run.caught_up():
+            told = True
+            for text in _what_is_off(run):
+                bound_logger("tickdeck.run").warning(text)
+        progress(ts)
+
+    return tell
+
+
+def _what_is_off(run: Session) -> Iterator[str]:
+    """What does not trade, and the command that changes it."""
+    run_id, accounts = run.manifest.run_id, run.core.accounts
+    for account in accounts:
+        gate = account.risk.gate
+        if gate.is_halted:
+            where = f"account {account.portfolio.account_id}: " if len(accounts) > 1 else ""
+            then = "it cannot be resumed" if gate.is_closed else f"`tickdeck resume {run_id}` ends that"
+            yield f"{where}trading is halted, {gate.described}; {then}"
+    for strategy_id in run.core.strategies.paused:
+        yield (
+            f"strategy {strategy_id} is paused; `tickdeck show {run_id} strategies` says why, and "
+            f"`tickdeck strategy {run_id} activate {strategy_id}` ends that"
+        )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

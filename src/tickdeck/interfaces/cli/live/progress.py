@@ -57,7 +57,8 @@ class Progress:
         head = f"{day(ts)} {clock_time(ts)[:8]}"
         unknown = sum(account.execution.unknown for account in run.core.accounts)
         doubt = f"  {unknown} IN DOUBT" if unknown else ""
-        tail = f"{doubt}  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
+        halted = "  HALTED" if any(account.risk.gate.is_halted for account in run.core.accounts) else ""
+        tail = f"{halted}{doubt}  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
         symbols = run.manifest.symbols
         for position, symbol in enumerate(symbols):
             part = f"  {symbol} {self._price(symbol)} pos {plain(portfolio.quantity(symbol))}"

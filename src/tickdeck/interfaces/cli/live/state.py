@@ -163,7 +163,7 @@ class LiveWatch:
             p99_us=p99,
             lanes=run.kernel.ingress.depths(),
             tape_waiting=run.tape.statistics().waiting,
-            halted=bool(self._halts),
+            halted=any(account.risk.gate.is_halted for account in core.accounts),
         )
 
     def _last_orders(self) -> list[Order]:
