@@ -22,6 +22,7 @@ from running import tickdeck
 from same_objects import differences
 
 from tickdeck.application.proof import RecordCheck
+from tickdeck.application.state import table_writing
 from tickdeck.bootstrap import Run, resume_run, start_run
 from tickdeck.bootstrap.core_state import _TRANSIENT
 from tickdeck.bootstrap.strategies import load_strategies
@@ -118,10 +119,14 @@ def snapshot(run: Run) -> dict[str, Any]:
 # -- the oracle: object by object --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("many", [table_writing.MANY, 2])
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_restored_core_is_the_core_at_every_snapshot(tmp_path: Path, kind: str) -> None:
+def test_a_restored_core_is_the_core_at_every_snapshot(
+    tmp_path: Path, kind: str, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If this fails after you gave an engine a new attribute: it holds what a snapshot cannot hold. Use plain values,
-    and ``partial`` of a method instead of a lambda."""
+    and ``partial`` of a method instead of a lambda. ``many``: so many objects become a table."""
+    monkeypatch.setattr(table_writing, "MANY", many)
     run = start_run(RUNS[kind](), tmp_path)
     turns = 0
 

@@ -54,6 +54,12 @@ class Attributes:
             found += self._besides(value, cls, found)
         return found
 
+    def names_of_slots(self, cls: type) -> list[str] | None:
+        """The names of all attributes of the objects of ``cls``; ``None`` if they may have others."""
+        if issubclass(cls, msgspec.Struct):
+            return list(cls.__struct_fields__)
+        return None if cls.__dictoffset__ else list(_slots_of(cls))
+
     def _besides(self, value: object, cls: type, in_slots: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         """The attributes that have no slot."""
         there = _ids(gc.get_referents(value))

@@ -17,6 +17,7 @@ import msgspec
 from tickdeck.application.bus import Subscription
 from tickdeck.application.state.naming import Named
 from tickdeck.application.state.scope import Scope, StateError
+from tickdeck.application.state.table_reading import TableReader
 from tickdeck.domain.events import decode_payload
 from tickdeck.domain.events.frozen import FrozenDict, FrozenList, FrozenSet
 
@@ -25,6 +26,8 @@ __all__ = ["Reader"]
 _FROZEN = ("tuple", "partial", "event", "frozen", "fields", "frozendict", "frozenlist", "frozenset",
            "frozenset of events", "bytes", "datetime", "date", "timedelta")  # fmt: skip
 """Kinds of objects whose contents must be there when they are made."""
+
+_TABLE = object()
 
 
 class Reader:
@@ -51,6 +54,7 @@ class Reader:
         self._subscription = subscription
         self._made: dict[int, Any] = {}
         self._to_fill: deque[tuple[Any, Any]] = deque()
+        self._tables = TableReader(state["tables"], self, scope)
         self._kinds: dict[str, Callable[[Any], Any]] = {
             "o": lambda node: self._object(node[1]),
             "d": lambda node: Decimal(node[1]),
@@ -73,7 +77,15 @@ class Reader:
             if roots is None or name.partition(".")[0].partition("[")[0] in roots:
                 self._to_fill.append((self._object_named(name), content))
         while self._to_fill:
-            self._fill(*self._to_fill.popleft())
+            value, node = self._to_fill.popleft()
+            if value is _TABLE:
+                node()
+            else:
+                self._fill(value, node)
+
+    def later(self, fill: Callable[[], None]) -> None:
+        """Call ``fill`` when it is its turn: it puts the contents into the rows of a table."""
+        self._to_fill.append((_TABLE, fill))
 
     def read(self, value: Any) -> Any:
         """The value that was written as ``value``."""
@@ -103,6 +115,8 @@ class Reader:
     def _object(self, number: int) -> Any:
         if number in self._made:
             return self._made[number]
+        if number < 0:
+            return self._tables.row(-number - 1)
         node = self._objects[number]
         made: Any
         if node[0] in _FROZEN:
@@ -134,11 +148,14 @@ class Reader:
             case "random":
                 return random.Random(0)
             case "i" | "derived":
-                cls, _ = self._class_and_names(node)
-                if issubclass(cls, msgspec.Struct):  # an empty one does not exist
-                    return cls(**dict.fromkeys(cls.__struct_fields__))
-                return cls.__new__(cls)
+                return self.empty_object(self.class_and_names(node[1])[0])
         raise StateError(f"there is no kind {node[0]!r} of objects")
+
+    def empty_object(self, cls: Any) -> Any:
+        """A new object of ``cls``, whose attributes are set later."""
+        if issubclass(cls, msgspec.Struct):  # an empty one does not exist
+            return cls(**dict.fromkeys(cls.__struct_fields__))
+        return cls.__new__(cls)
 
     def _frozen(self, node: Any) -> Any:
         read = self.read
@@ -148,7 +165,7 @@ class Reader:
             case "fields":
                 return self._scope.class_named(node[1], node[2])(*map(read, node[3]))
             case "frozen":
-                cls, names = self._class_and_names(node)
+                cls, names = self.class_and_names(node[1])
                 return cls(**dict(zip(names, map(read, node[2]), strict=True)))
             case "event":
                 return decode_payload(node[1], node[3], node[2])
@@ -170,8 +187,9 @@ class Reader:
                 return date.fromisoformat(node[1])
         return timedelta(node[1], node[2], node[3])
 
-    def _class_and_names(self, node: Any) -> tuple[Any, list[str]]:
-        key, names = self._shapes[node[1]]
+    def class_and_names(self, shape: int) -> tuple[Any, list[str]]:
+        """The class of new objects with this number of a shape, and the names of their attributes."""
+        key, names = self._shapes[shape]
         cls = self._class(key)
         if cls is None:
             raise StateError("a new object has no class")

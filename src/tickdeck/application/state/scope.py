@@ -126,6 +126,12 @@ class Scope:
         attributes, skipped = self._attributes.of(value), self.skipped(type(value))
         return [each for each in attributes if each[0] not in skipped] if skipped else attributes
 
+    def names_of_slots(self, cls: type) -> list[str] | None:
+        """The names of the attributes that are state, if each object of ``cls`` has these and no others, in the order
+        of ``attributes``."""
+        names, skipped = self._attributes.names_of_slots(cls), self.skipped(cls)
+        return None if names is None else [name for name in names if name not in skipped]
+
     def skipped(self, cls: type) -> frozenset[str]:
         """The attributes of ``cls`` that are no state."""
         found = self._skipped.get(cls)

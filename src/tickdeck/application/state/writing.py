@@ -1,7 +1,7 @@
 """Writes the state of a run's objects as JSON values.
 
 A text, a number, a boolean or ``None`` is written as it is; anything else as a list that begins with its kind. There
-may be ten thousand orders, so the common kinds have short names.
+may be many objects, so the common kinds have short names, and many objects of one class become a table.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ import base64
 import random
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from tickdeck.application.bus import Subscription
 from tickdeck.application.state.naming import Named
 from tickdeck.application.state.scope import Namespace, Scope, StateError, is_plain_method
+from tickdeck.application.state.table_writing import TableWriter
+from tickdeck.application.state.values import AS_IS, LARGEST, Where, in_order, in_words
 from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload
 from tickdeck.domain.events.frozen import FrozenDict, FrozenList, FrozenSet
 
-__all__ = ["Where", "Writer"]
+__all__ = ["Writer"]
 
-Where: TypeAlias = tuple[Any, ...]
-"""The way to a value: the way to what holds it, and the step from there. Empty at the beginning."""
-
-_LARGEST = 1 << 62
 _DERIVABLE = (dict, list, set)
 """Built-in classes from which a class of the run may be derived."""
 
@@ -48,17 +46,21 @@ class Writer:
         self._objects: list[Any] = []
         self._contents: dict[str, Any] = {}
         self._held: list[object] = []  # so that no id() is used again
-        self._waiting: deque[tuple[str | int, Any, Where]] = deque()
+        self._waiting: deque[tuple[str | int | list[Any], Any, Where]] = deque()
+        self._tables = TableWriter(self, scope)
         # There are a hundred thousand objects of a few classes, so what depends on the class is found once.
         self._stored: set[type] = set()  # classes whose objects are not written in place
         self._new: set[type] = set()  # those of which a new process makes objects
         self._kinds: dict[type, tuple[str, type | None]] = {}  # kind and built-in base of what is written by attributes
 
     def state(self) -> dict[str, Any]:
-        """Everything that was written so far: the new objects in order, the contents of the named ones, and the shapes
-        of objects: their class and the names of their attributes."""
+        """Everything that was written so far: the new objects in order, those in tables, the contents of the named
+        ones, and the shapes of objects: their class and the names of their attributes."""
         while self._waiting:
             place, value, where = self._waiting.popleft()
+            if isinstance(place, list):
+                place.append(self._tables.column(value, where))
+                continue
             content = self._content(value, where)
             if isinstance(place, int):
                 self._objects[place] = content
@@ -67,7 +69,12 @@ class Writer:
         shapes = [
             [*(self._scope.name_of(cls) if cls is not None else ("", "")), *names] for cls, *names in self._shapes
         ]
-        return {"objects": self._objects, "contents": self._contents, "shapes": shapes}
+        return {
+            "objects": self._objects,
+            "tables": self._tables.written,
+            "contents": self._contents,
+            "shapes": shapes,
+        }
 
     def write(self, value: Any, before: Where, step: str) -> Any:
         """``value``, or a reference to it. ``before`` and ``step`` are its ``Where``."""
@@ -75,7 +82,7 @@ class Writer:
         if value is None or cls is str or cls is bool:
             return value
         if cls is int:
-            return value if -_LARGEST < value < _LARGEST else ["int", str(value)]
+            return value if -LARGEST < value < LARGEST else ["int", str(value)]
         if cls is Decimal:
             return ["d", str(value)]
         if cls is float:
@@ -141,11 +148,15 @@ class Writer:
 
     def _shape(self, value: object, names: list[str], where: Where) -> int:
         # The class of a named object is that of the object that the new process has.
-        key = (None if id(value) in self._named.names else type(value), *names)
+        return self.shape(None if id(value) in self._named.names else type(value), names, where)
+
+    def shape(self, cls: type | None, names: list[str], where: Where) -> int:
+        """The number of the shape of objects of ``cls`` with the attributes ``names``."""
+        key = (cls, *names)
         number = self._shapes.get(key)
         if number is None:
-            if key[0] is not None:
-                self._class(type(value), where)
+            if cls is not None:
+                self._class(cls, where)
             number = self._shapes[key] = len(self._shapes)
         return number
 
@@ -206,18 +217,55 @@ class Writer:
                 values.append(self.write(held, where, name))
         return names, values
 
-    def each(self, values: Iterable[Any], where: Where) -> list[Any]:
+    def each(self, values: Sequence[Any], where: Where) -> list[Any]:
         """The members of a collection."""
+        if self._tables.add(values, where) and (written := self._known(values)) is not None:
+            return written
         return [self.write(held, where, "[]") for held in values]
 
     def pairs(self, values: dict[Any, Any], where: Where) -> list[Any]:
         """The keys and values of a dict, in turn."""
+        if self._tables.add(values.values(), where):
+            keys, members = self._known(values), self._known(values.values())
+            if keys is not None and members is not None:
+                return [part for pair in zip(keys, members, strict=True) for part in pair]
         written: list[Any] = []
         for key, held in values.items():
             step = f"[{key!r}]" if type(key) is str else "[]"
             written.append(self.write(key, where, " as a key"))
             written.append(self.write(held, where, step))
         return written
+
+    # -- for tables ------------------------------------------------------------------------------------------------
+
+    def _known(self, values: Collection[Any]) -> list[Any] | None:
+        """Many values as ``write`` writes them, if each is plain or each is an object with a number."""
+        if set(map(type, values)) <= AS_IS:
+            return list(values)
+        numbers = self.numbers_of(values)
+        return None if None in numbers else [["o", number] for number in numbers]
+
+    def numbers_of(self, values: Collection[Any]) -> list[int | None]:
+        """The numbers of objects; ``None`` for one that has none."""
+        return list(map(self._numbers.get, map(id, values)))
+
+    def new_among(self, values: Collection[Any]) -> list[Any]:
+        """The objects that have neither a number nor a name, each once."""
+        numbers, names = self._numbers, self._named.names
+        ids = set(map(id, values))
+        if len(ids) == len(values) and numbers.keys().isdisjoint(ids) and names.keys().isdisjoint(ids):
+            return list(values)
+        by_id = dict(zip(map(id, values), values, strict=True))
+        return [value for key, value in by_id.items() if key not in numbers and key not in names]
+
+    def count_rows(self, values: list[Any], first: int) -> None:
+        """Number new objects as the rows of tables from ``first`` on: row n is object -n - 1."""
+        self._numbers.update(zip(map(id, values), range(-first - 1, -first - len(values) - 1, -1), strict=True))
+        self._held.extend(values)
+
+    def later(self, columns: list[Any], values: list[Any], where: Where) -> None:
+        """Add a column with these ``values`` to ``columns``, when it is its turn."""
+        self._waiting.append((columns, values, where))
 
 
 _PLAIN: dict[type, Callable[[Writer, Any, Where], list[Any]]] = {
@@ -232,9 +280,9 @@ _PLAIN: dict[type, Callable[[Writer, Any, Where], list[Any]]] = {
     tuple: lambda writer, value, where: ["tuple", writer.each(value, where)],
     FrozenList: lambda writer, value, where: ["frozenlist", writer.each(value, where)],
     deque: lambda writer, value, where: ["deque", value.maxlen, writer.each(value, where)],
-    set: lambda writer, value, where: ["set", writer.each(_in_order(value, where), where)],
-    frozenset: lambda writer, value, where: ["frozenset", writer.each(_in_order(value, where), where)],
-    FrozenSet: lambda writer, value, where: ["frozenset of events", writer.each(_in_order(value, where), where)],
+    set: lambda writer, value, where: ["set", writer.each(in_order(value, where), where)],
+    frozenset: lambda writer, value, where: ["frozenset", writer.each(in_order(value, where), where)],
+    FrozenSet: lambda writer, value, where: ["frozenset of events", writer.each(in_order(value, where), where)],
     bytes: lambda writer, value, where: ["bytes", base64.b64encode(value).decode()],
     bytearray: lambda writer, value, where: ["bytearray", base64.b64encode(value).decode()],
     random.Random: lambda writer, value, where: ["random", _random(value)],
@@ -243,18 +291,6 @@ _PLAIN: dict[type, Callable[[Writer, Any, Where], list[Any]]] = {
     timedelta: lambda writer, value, where: ["timedelta", value.days, value.seconds, value.microseconds],
 }  # fmt: skip
 """How objects of built-in classes and the like are written."""
-
-
-def _in_order(members: set[Any] | frozenset[Any], where: Where) -> list[Any]:
-    """The members of a set in an order that does not depend on its history. If they are numbers, a strategy might rely
-    on the order in which it gets them: it must be that of a new set."""
-    if all(type(member) in (int, float) for member in members):
-        numbers = list(members)  # lint: allow set-order because the order itself is looked at
-        again = list(set(numbers))  # lint: allow set-order because the order itself is looked at
-        if again != numbers:
-            raise StateError(f"{in_words(where)} is a set of numbers whose order cannot be kept; use a dict or a list")
-        return numbers
-    return sorted(members, key=repr)
 
 
 def _random(value: random.Random) -> list[Any]:
@@ -266,15 +302,6 @@ def _in_utc(value: datetime, where: Where) -> datetime:
     if value.tzinfo is not None and value.utcoffset() != timedelta(0):
         raise StateError(f"{in_words(where)} is a time in another zone than UTC, which a snapshot cannot hold")
     return value
-
-
-def in_words(where: Where) -> str:
-    """The way to a value, as in the code."""
-    parts: list[str] = []
-    while where:
-        where, step = where
-        parts.append(step if step[:1] in ("[", " ", ".", "") or not where else f".{step}")
-    return "".join(reversed(parts))
 
 
 def _not_storable(value: object, where: Where) -> StateError:

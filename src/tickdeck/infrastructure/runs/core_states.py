@@ -14,7 +14,7 @@ from tickdeck.infrastructure.runs.snapshot_files import SnapshotFiles
 __all__ = ["CoreState", "CoreStates"]
 
 _FOLDER = "states"
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 2
 
 
