@@ -3,7 +3,8 @@
 A segment is a gzip file. Its text is divided into members, each of which can be unpacked alone; ``gunzip`` and the like
 read them as one. The extra field in the head of a member says what precedes it: the number of the run's frames, and
 their digest. So a process that continues the record, or reads it from a frame on, unpacks one member and not the whole
-record. Segments of older versions are one member without the field.
+record. Segments of older versions are one member without the field. Each write ends with a checksum (``frame_checks``);
+older versions wrote none.
 
 The digest is a BLAKE2b of a member's lines after the digest of everything before. A member without lines does not
 count.
@@ -19,6 +20,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from tickdeck.infrastructure.frame_checks import FLUSHED, WriteChecks, check_block
 
 __all__ = [
     "HEAD_SIZE",
@@ -102,8 +105,6 @@ def last_head(segment: Path) -> tuple[int, MemberHead] | None:
     return None
 
 
-_FLUSHED = b"\x00\x00\xff\xff"
-"""The end of what ``MemberPacker.pack`` returns."""
 _UNWRITTEN = bytes(16)
 """What a disk has where nothing was written; packed messages never look like this."""
 _FEW_UNWRITTEN = re.compile(rb"\x00{8,}|\x00{5,}\Z")
@@ -151,7 +152,8 @@ class MemberPacker:
         """What to write so that everything up to here can be unpacked."""
         self._crc = zlib.crc32(text, self._crc)
         self.size += len(text)
-        return self._with_head(self._packer.compress(text) + self._packer.flush(zlib.Z_SYNC_FLUSH))
+        written = self._with_head(self._packer.compress(text) + self._packer.flush(zlib.Z_SYNC_FLUSH))
+        return written + check_block(written)
 
     def end(self) -> bytes:
         return self._with_head(self._packer.flush() + struct.pack("<II", self._crc, self.size & 0xFFFFFFFF))
@@ -184,6 +186,8 @@ class Unpacker:
         self._waiting = b""  # the beginning of a head
         self._unpacker: zlib._Decompress | None = None  # None: a member begins
         self._rest = b""
+        self._checks = WriteChecks()
+        self._frames: int | None = None  # that precede what is fed next; None if the member does not say it
 
     def feed(self, data: bytes) -> list[MemberPart]:
         """The lines that end in the next ``data`` of the segment."""
@@ -203,9 +207,12 @@ class Unpacker:
                     break
                 head = _head_at(data, 0)
                 self._unpacker = zlib.decompressobj(31)
-                self._rest = b""
+                self._rest, self._checks = b"", WriteChecks()
+                self._frames = head.frames if head is not None else None
             *lines, self._rest = (self._rest + self._unpacked(self._unpacker, data)).split(b"\n")
             parts.append(MemberPart(begins, head, lines))
+            if self._frames is not None:
+                self._frames += len(lines)
             if not self._unpacker.eof:
                 break
             data, self._unpacker = self._unpacker.unused_data, None
@@ -213,19 +220,38 @@ class Unpacker:
 
     def _unpacked(self, unpacker: zlib._Decompress, data: bytes) -> bytes:
         before = unpacker.copy()
+        begun = HEAD_SIZE if data.startswith(_BEGIN) else 0  # the head of the first frames has zeros
         try:
-            return unpacker.decompress(data)
-        except zlib.error:
-            zeros = _zeros_at(data, _damage(before.copy(), data))
+            text = unpacker.decompress(data)
+        except zlib.error as error:
+            damage = _damage(before.copy(), data)
+            zeros = _zeros_at(data, begun, damage)
             if zeros is None:
-                raise
-            return before.decompress(self._cut_off(data, zeros))
+                wrong = self._checks.first_wrong(data[:damage])  # the damage may have begun long before
+                intact = wrong[0] if wrong is not None else max(0, data.rfind(FLUSHED, 0, damage))
+                raise self._error(str(error), before, data[:intact]) from None
+        else:
+            wrong = self._checks.first_wrong(data[: len(data) - len(unpacker.unused_data)])
+            if wrong is None:
+                return text
+            few = _FEW_UNWRITTEN.search(data, max(begun, wrong[0]), wrong[1])
+            if few is None:
+                raise self._error("a checksum is wrong", before, data[: wrong[0]])
+            zeros = few.start()
+        return before.decompress(self._cut_off(data, zeros))
+
+    def _error(self, why: str, unpacker: zlib._Decompress, intact: bytes) -> zlib.error:
+        """Says behind which frame the damage is. ``intact``: what precedes the damaged write."""
+        if self._frames is None:
+            return zlib.error(why)
+        frames = self._frames + (self._rest + unpacker.decompress(intact)).count(b"\n")
+        return zlib.error(f"{why}, behind frame {frames:,} of the run")
 
     def _cut_off(self, data: bytes, zeros: int) -> bytes:
         """What was written completely before the write with ``zeros``. Nothing is fed after it."""
         self._is_cut_off = True
-        whole = data.rfind(_FLUSHED, 0, zeros)
-        return data[: whole + len(_FLUSHED)] if whole >= 0 else b""
+        whole = data.rfind(FLUSHED, 0, zeros)
+        return data[: whole + len(FLUSHED)] if whole >= 0 else b""
 
 
 def _damage(unpacker: zlib._Decompress, data: bytes) -> int:
@@ -238,10 +264,10 @@ def _damage(unpacker: zlib._Decompress, data: bytes) -> int:
     return len(data)
 
 
-def _zeros_at(data: bytes, damage: int) -> int | None:
-    """The index of the zeros that a power cut left in place of what was written, and which are the damage; ``None`` if
-    it is another one."""
-    for zeros in _FEW_UNWRITTEN.finditer(data):
+def _zeros_at(data: bytes, start: int, damage: int) -> int | None:
+    """The index, from ``start`` on, of the zeros that a power cut left in place of what was written, and which are the
+    damage; ``None`` if it is another one."""
+    for zeros in _FEW_UNWRITTEN.finditer(data, start):
         if zeros.start() <= damage <= zeros.end() + _SOON:
             return zeros.start()
     return None

@@ -25,6 +25,7 @@ from tickdeck.infrastructure.runs.inputs import (
     symbols_of,
     unread_venues,
 )
+from tickdeck.infrastructure.runs.market_check import check_market_data
 from tickdeck.infrastructure.runs.removing import remove_runs
 from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 from tickdeck.infrastructure.runs.strategy_states import StrategyStates
@@ -43,6 +44,7 @@ __all__ = [
     "StrategyStates",
     "backup_run",
     "check_inputs",
+    "check_market_data",
     "code_digest",
     "create_run",
     "discard_run",

@@ -67,7 +67,8 @@ def check(place: str, data: Path, as_json: bool) -> int:
     """Read a whole tape and report problems. Exits with 1 if there are any. Changes nothing.
 
     Checks the checksums (JSON Lines) or SQLite's own integrity check, that every event can be decoded, the order of
-    seq, that cascades are complete, stream versions, snapshots and indexes.
+    seq, that cascades are complete, stream versions, snapshots and indexes. Of a live run, it reads the recorded
+    market data too.
 
     \b
     Examples:
@@ -76,10 +77,12 @@ def check(place: str, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.frame_segments import described, read_gone
     from tickdeck.infrastructure.frames import FOLDER
+    from tickdeck.infrastructure.runs import check_market_data
     from tickdeck.infrastructure.tape.tools import check_tape
 
     path = find_tape(data, place)
     report = check_tape(path)
+    check_market_data(path.absolute().parent, report)
     gone = read_gone(path.absolute().parent / FOLDER)
     report.gone = described(gone) if gone else ""
     if as_json:
