@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tape_events import NEVER, order, trade
 
 from tickdeck.domain.events import DomainEvent, RunStopped
 from tickdeck.errors import ConfigError, TapeError
-from tickdeck.infrastructure.tape import JsonlTape, SqliteTape
+from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, group_commit
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader
 from tickdeck.infrastructure.tape.sync import sync
 
@@ -100,6 +102,34 @@ def test_append_waits_for_room_and_drops_nothing(open_tape: Open, path: Path) ->
             assert tape.statistics().waiting <= 10
 
     assert seqs(path) == list(range(1, 501))
+
+
+def test_the_age_of_the_oldest_event_that_waits_for_the_disk_is_known(
+    open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns)
+    monkeypatch.setattr(group_commit, "time", clock)
+    ages: list[float] = []
+
+    def look() -> None:
+        """While a group is being written."""
+        now[0] += 1
+        ages.append(tape.statistics().waiting_seconds)
+
+    with open_tape(path, linger_ms=NEVER) as tape:
+        tape.before_commit = look
+        assert tape.statistics().waiting_seconds == 0
+        for seq in (1, 2):
+            tape.append([trade(seq)])
+            now[0] += 5
+        assert tape.statistics().waiting_seconds == 10
+        tape.wait_durable(2)
+        assert tape.statistics().waiting_seconds == 0
+        tape.append([trade(3)])
+        now[0] += 2
+        assert tape.statistics().waiting_seconds == 2
+    assert ages == [11, 3]
 
 
 class _Stalled:

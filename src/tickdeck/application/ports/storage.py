@@ -96,13 +96,15 @@ EVERYTHING = TapeQuery()
 
 class TapeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """``appended`` and ``durable``: events since opening. ``commits``: groups. ``waiting``: events that are not durable
-    yet. ``repaired``: bytes cut off at opening, because a killed writer had not finished them. ``failure``: the write
-    that failed, after which no event is accepted; empty if none did."""
+    yet. ``waiting_seconds``: how long the oldest of them has waited; 0 if none waits. ``repaired``: bytes cut off at
+    opening, because a killed writer had not finished them. ``failure``: the write that failed, after which no event is
+    accepted; empty if none did."""
 
     appended: int
     durable: int
     commits: int
     waiting: int
+    waiting_seconds: float = 0.0
     repaired: int = 0
     failure: str = ""
 

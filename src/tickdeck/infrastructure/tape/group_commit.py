@@ -35,11 +35,13 @@ _Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
 class _Group(NamedTuple):
-    """Events that are committed together. ``appended``: the events since opening, up to and including this group."""
+    """Events that are committed together. ``appended``: the events since opening, up to and including this group.
+    ``since``: when the first of them was appended (s, monotonic)."""
 
     values: list[Any]
     last_seq: int
     appended: int
+    since: float
 
 
 class GroupCommitTape(Reading):
@@ -72,6 +74,7 @@ class GroupCommitTape(Reading):
         self._last_seq = self._durable_seq = 0
         self._appended = self._durable = self._commits = self._repaired = 0
         self._values: list[Any] = []  # of the waiting events
+        self._since = 0.0  # s, monotonic: when the first of them was appended
         self._group: _Group | None = None  # the group that is being committed
         self._failure = ""
         self._closed = False  # accepts no more events
@@ -144,6 +147,8 @@ class GroupCommitTape(Reading):
                 with plain_digits():
                     values = self._encoder.encode(events, self._last_seq, expected_version, expected)
             last_seq, count = events[-1].seq, len(events)
+            if not self._values:
+                self._since = time.monotonic()
             # There is no call in these three lines, so Ctrl-C cannot come between them.
             self._values += values
             self._last_seq = last_seq
@@ -178,6 +183,8 @@ class GroupCommitTape(Reading):
                 self._refuse()
             self._wait_for_room()
             values, last_seq = self._encoder.encode_records(records, self._last_seq)
+            if not self._values:
+                self._since = time.monotonic()
             self._values += values
             self._last_seq = last_seq
             self._appended += len(records)
@@ -261,11 +268,14 @@ class GroupCommitTape(Reading):
 
     def statistics(self) -> TapeStatistics:
         with self._lock:
+            waiting = self._appended - self._durable
+            since = self._group.since if self._group is not None else self._since
             return TapeStatistics(
                 appended=self._appended,
                 durable=self._durable,
                 commits=self._commits,
-                waiting=self._appended - self._durable,
+                waiting=waiting,
+                waiting_seconds=time.monotonic() - since if waiting else 0.0,
                 repaired=self._repaired,
                 failure=self._failure,
             )
@@ -373,7 +383,7 @@ class GroupCommitTape(Reading):
             group = self._group
             interrupted = group is not None  # by Ctrl-C, perhaps after the commit
             if group is None:
-                group = _Group(self._values, self._last_seq, self._appended)
+                group = _Group(self._values, self._last_seq, self._appended, self._since)
                 self._group, self._values = group, []
         failure = ""
         try:

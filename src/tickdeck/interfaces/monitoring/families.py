@@ -90,6 +90,8 @@ def _queues(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
 def _tape(run: Session) -> Iterator[Metric]:
     tape = run.tape.statistics()
     yield _gauge("tickdeck_tape_waiting_events", "Events that are not durable yet.", tape.waiting)
+    waited = "How long the oldest event that is not durable yet has waited."
+    yield _gauge("tickdeck_tape_waiting_seconds", waited, tape.waiting_seconds)
     yield _counter("tickdeck_tape_events", "Events appended by this process.", tape.appended)
     yield _counter("tickdeck_tape_commits", "Groups committed by this process.", tape.commits)
     yield _gauge("tickdeck_tape_writable", "0 after a write has failed.", not tape.failure)
