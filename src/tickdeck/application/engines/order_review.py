@@ -180,14 +180,15 @@ class OrderReview:
             )
         if self._gate.closed_because and not reduces:
             return intent, self._halted()
+        instrument = self._instrument(intent.symbol)
         breach = check_order(
             self._limits,
-            self._instrument(intent.symbol),
+            instrument,
             side=side,
             quantity=intent.quantity,
             limit=intent.limit,
             reference=self._price(intent.symbol),
-            rate=self._losses.rate(self._instrument(intent.symbol).quote),
+            rate=self._losses.rate(instrument.quote),
             position=position,
             working=working,
             **self._others(intent.symbol, instead_of),

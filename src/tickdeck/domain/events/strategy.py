@@ -99,6 +99,10 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     protection: ProtectionTerms | None = None
 
     def __post_init__(self) -> None:
+        quantity, limit = self.quantity, self.limit
+        is_limit = limit is None or (type(limit) is Decimal and limit.is_finite())
+        if is_limit and self.stop is None and type(quantity) is Decimal and quantity.is_finite():
+            return  # nearly always
         for name in ("quantity", "limit", "stop"):
             value = getattr(self, name)
             if value is not None and (type(value) is not Decimal or not value.is_finite()):

@@ -32,11 +32,20 @@ class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
 class _Window:
     """The count of the interval that began at ``begin``, ns UTC."""
 
-    __slots__ = ("begin", "limit", "used")
+    __slots__ = ("begin", "length", "limit", "name", "room", "used")
 
     def __init__(self, limit: WeightLimit) -> None:
         self.limit = limit
+        self.name = limit.name
+        self.length = limit.seconds * 1_000_000_000
+        self.room = int(limit.limit * (1 - limit.reserve))  # for calls that are not urgent
         self.begin = self.used = 0
+
+    def roll(self, now: int) -> None:
+        """Begin the interval of ``now`` if another one was counted."""
+        if now - self.begin >= self.length or not self.begin:
+            self.begin = now - now % self.length or 1
+            self.used = 0
 
 
 @runtime_checkable
@@ -70,18 +79,20 @@ class RateLimiter:
         """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
         now = self._clock.time_ns()
         wait = (self._stopped_until - self._clock.monotonic_ns()) / 1e9
+        counted: list[tuple[_Window, int]] = []
         for window in self._windows.values():
-            weight = weights.get(window.limit.name, 0)
-            self._roll(window, now)
-            room = window.limit.limit if urgent else int(window.limit.limit * (1 - window.limit.reserve))
-            if weight and window.used + weight > room:
-                wait = max(wait, (window.begin + window.limit.seconds * 1_000_000_000 - now) / 1e9)
+            weight = weights.get(window.name)
+            if weight:
+                window.roll(now)
+                if window.used + weight > (window.limit.limit if urgent else window.room):
+                    wait = max(wait, (window.begin + window.length - now) / 1e9)
+                counted.append((window, weight))
         if wait > 0:
             raise RateLimited(
                 f"{self._name}: not sent, because the venue's limit is near; wait {wait:.1f} s", wait=wait
             )
-        for window in self._windows.values():
-            window.used += weights.get(window.limit.name, 0)
+        for window, weight in counted:
+            window.used += weight
 
     async def wait_for(self, *, urgent: bool = False, **weights: int) -> None:
         """``admit``, as soon as there is room. For calls that may be late; refuse an order instead."""
@@ -97,7 +108,7 @@ class RateLimiter:
         """The venue counted ``used`` of ``name`` in the current interval of ``seconds``."""
         window = self._windows.get((name, seconds))
         if window is not None:
-            self._roll(window, self._clock.time_ns())
+            window.roll(self._clock.time_ns())
             window.used = used
 
     def replace(self, limits: Iterable[WeightLimit]) -> None:
@@ -124,11 +135,5 @@ class RateLimiter:
         window = self._windows.get((name, seconds))
         if window is None:
             return 0
-        self._roll(window, self._clock.time_ns())
+        window.roll(self._clock.time_ns())
         return window.used
-
-    def _roll(self, window: _Window, now: int) -> None:
-        length = window.limit.seconds * 1_000_000_000
-        if now - window.begin >= length or not window.begin:
-            window.begin = now - now % length or 1
-            window.used = 0

@@ -7,13 +7,12 @@ digits.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+_PLAIN = re.compile(r"[A-Za-z0-9_.~&=-]*").fullmatch
 
 
 class Endpoints(NamedTuple):
@@ -83,7 +82,7 @@ class HmacKey:
         self._secret = secret.encode()
 
     def sign(self, payload: bytes) -> str:
-        return hmac.new(self._secret, payload, hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, payload, "sha256").hex()
 
     def __repr__(self) -> str:
         return "HmacKey(***)"
@@ -150,9 +149,11 @@ def signed_request(
 
 
 def _encoded(params: Mapping[str, Any]) -> str:
-    """``urlencode(params)``, in a quarter of the time: what orders consist of needs no quoting."""
-    texts = ((name, str(value)) for name, value in params.items())
-    return "&".join(f"{name}={text if _PLAIN(text) else quote_plus(text)}" for name, text in texts)
+    """``urlencode(params)``, in a sixth of the time if nothing needs quoting, as in nearly all orders."""
+    text = "&".join([f"{name}={value}" for name, value in params.items()])
+    if _PLAIN(text) and text.count("=") == len(params) == text.count("&") + 1:  # no name or value has one of its own
+        return text
+    return urlencode(params)
 
 
 def ws_request(
