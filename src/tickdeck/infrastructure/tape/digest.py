@@ -76,7 +76,8 @@ class TapeDigest:
 
     def after(self, lines: Lines) -> TapeDigest:
         """The digest including these events; this object does not change."""
-        new = TapeDigest()
+        new = TapeDigest.__new__(TapeDigest)
+        new.filled = []
         new._block, new._block_seq, new.events = self._block, self._block_seq, self.events
         new._hasher = self._hasher.copy()
         at, count = 0, len(lines)
@@ -94,7 +95,11 @@ class TapeDigest:
 
     def mark(self) -> Mark:
         """What a commit stores."""
-        return Mark(self.events, self._block_seq, self._block.hex(), self._hasher.hexdigest())
+        return Mark(self.events, self._block_seq, self._block.hex(), self.hexdigest())
+
+    def hexdigest(self) -> str:
+        """The digest of all events."""
+        return self._hasher.hexdigest()
 
 
 class DigestWorker:

@@ -342,6 +342,9 @@ class GroupCommitTape(Reading):
     def _close_files(self) -> None:
         """Close the files."""
 
+    def _after_commit(self) -> None:
+        """Maintain the files after a commit. Nobody waits for this; it must not raise."""
+
     def _forget_streams(self, durable_seq: int) -> None:
         """Remove stream versions from memory that can be read from the disk. ``_lock`` is held."""
 
@@ -407,6 +410,8 @@ class GroupCommitTape(Reading):
             self._group = None
             self._room.notify_all()
         _wake(woken, failure)
+        if not failure:
+            self._after_commit()
 
     def _wait_for_room(self) -> None:
         """Wait until fewer events are pending. ``_lock`` is held, except while this waits."""

@@ -39,9 +39,11 @@ __all__ = ["SqliteTape"]
 _ROWS = 512
 """Rows per statement. The tape's thread waits for Python's lock before each statement. With 64 rows it fell behind a
 kernel that handles 100,000 events a second. More rows make the kernel wait longer."""
-_INSERTS = {
+_FEW = 16
+"""Fewer rows than this are written by one statement."""
+_INSERTS: dict[int, str] = {
     rows: "INSERT INTO events VALUES " + ", ".join(["(" + ", ".join("?" * COLUMNS) + ")"] * rows)  # noqa: S608
-    for rows in (1 << power for power in range(_ROWS.bit_length()))
+    for rows in (*range(1, _FEW), *(1 << power for power in range(_FEW.bit_length() - 1, _ROWS.bit_length())))
 }
 _SHORT = 128
 """How many events of a stream are read by the reader that stays open."""
@@ -67,12 +69,12 @@ class SqliteTape(GroupCommitTape):
         self._reader: SqliteTapeReader | None = None
         self._stored_types = 0  # how many of the encoder's new types are stored
         self._worker = DigestWorker()
-        self._log_limit = _LOG_BYTES
+        self._log, self._log_limit = wal_path(path), _LOG_BYTES
         try:
-            if wal_path(path).exists():
+            if self._log.exists():
                 # A writer that was killed between writing and syncing leaves a commit only in the page cache. Readers
                 # treat it as durable, so sync it now.
-                sync(wal_path(path))
+                sync(self._log)
             self._connection = open_for_writing(path)
             try:
                 sync(path.parent)  # the name of a new file
@@ -149,8 +151,9 @@ class SqliteTape(GroupCommitTape):
                 )
             at, size, rows = 0, len(values), self._rows
             while at < size:
-                while size - at < rows * COLUMNS:
-                    rows //= 2
+                left = (size - at) // COLUMNS
+                while rows > left:
+                    rows = left if left < _FEW else rows // 2
                 upto = at + rows * COLUMNS
                 connection.execute(_INSERTS[rows], values[at:upto])
                 at = upto
@@ -160,7 +163,6 @@ class SqliteTape(GroupCommitTape):
             self._next_digest = digest
         self._digest = digest
         self._stored_types = known
-        self._limit_log()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -175,9 +177,10 @@ class SqliteTape(GroupCommitTape):
                     connection.execute("ROLLBACK")
             raise
 
-    def _limit_log(self) -> None:
+    def _after_commit(self) -> None:
+        """Limit the log."""
         try:
-            size = wal_path(self._path).stat().st_size
+            size = self._log.stat().st_size
         except OSError:
             return  # if the log was removed, the next commit fails
         if size < _LOG_BYTES:
@@ -194,12 +197,10 @@ class SqliteTape(GroupCommitTape):
         return True
 
     def _store_digest(self, digest: TapeDigest, last_seq: int) -> None:
-        mark = digest.mark()
-        ends = [*digest.filled, (mark.events, last_seq, mark.digest)]
-        numbers = [*(events // BLOCK for events, _, _ in digest.filled), mark.events // BLOCK + 1]
+        rows = [(events // BLOCK, events, seq, of_block) for events, seq, of_block in digest.filled]
+        rows.append((digest.events // BLOCK + 1, digest.events, last_seq, digest.hexdigest()))
         self._connection.executemany(
-            "INSERT OR REPLACE INTO blocks (number, events, last_seq, digest) VALUES (?, ?, ?, ?)",
-            [(number, *end) for number, end in zip(numbers, ends, strict=True)],
+            "INSERT OR REPLACE INTO blocks (number, events, last_seq, digest) VALUES (?, ?, ?, ?)", rows
         )
 
     def _continued_digest(self) -> TapeDigest | None:
