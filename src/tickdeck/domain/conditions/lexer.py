@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tickdeck.domain.conditions.hints import hint_for_sign
 from tickdeck.errors import ConditionError, format_value
 
 __all__ = ["Token", "mistake", "tokens"]
@@ -21,14 +22,6 @@ _PATTERN = re.compile(
 )
 _LONGEST = 200
 """Characters of what a message says about a word of the condition."""
-_HINTS = {
-    "=": "write == to compare",
-    "&": "write `and`",
-    "|": "write `or`",
-    "!": "write `not`, or != to compare",
-    '"': "the quote is not closed",
-    "'": 'use double quotes: "BTC-PERP"',
-}
 
 
 class Token(NamedTuple):
@@ -47,7 +40,7 @@ def tokens(text: str) -> Iterator[Token]:
         match = _PATTERN.match(text, place)
         if match is None:
             sign = text[place]
-            raise mistake(text, place + 1, f"{format_value(sign)} has no meaning here", _HINTS.get(sign, ""))
+            raise mistake(text, place + 1, f"{format_value(sign)} has no meaning here", hint_for_sign(text[place:]))
         kind = str(match.lastgroup)
         if kind == "text":
             yield Token(kind, match[0][1:-1], place + 1)

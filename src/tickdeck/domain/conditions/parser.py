@@ -8,6 +8,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
+from tickdeck.domain.conditions.hints import hint_for_token, instead_of, zone_hint
 from tickdeck.domain.conditions.lexer import Token, mistake, tokens
 from tickdeck.domain.conditions.syntax import (
     COMPARISONS,
@@ -180,7 +181,7 @@ class _Parser:
         if hour > 23 or minute > 59 or second > 59:
             self._fail(token.column, f"{token.text} is no time of day", "give one from 00:00 UTC to 23:59:59 UTC")
         if not self._takes("UTC"):
-            self._fail(self._next.column, "the time has no zone", f"write {token.text} UTC")
+            self._fail(self._next.column, "the time has no zone", zone_hint(token.text, self._next.text))
         return _Part(TimeOfDay((hour * 60 + minute) * 60 + second), Kind.TIME, token.column)
 
     def _reference(self) -> _Part:
@@ -198,6 +199,9 @@ class _Parser:
             self._fail(name.column, f"there is no {word!r}", f"did you mean {word.lower()!r}?")
         if _LIKE_A_NUMBER.fullmatch(word):
             self._fail(name.column, f"{format_value(word)} is no number", "write all digits, such as 65000 or 0.00001")
+        instead = instead_of(word)
+        if instead:
+            self._fail(name.column, f"there is no {word!r}", instead)
         close = get_close_matches(word.lower(), [*FUNCTIONS, *KEYWORDS], n=1)
         if close:
             self._fail(name.column, f"there is no {word!r}", f"did you mean {close[0]!r}?")
@@ -219,10 +223,18 @@ class _Parser:
             if self._takes(")"):
                 return given
             if not self._takes(","):
-                hint = ""
-                if self._next.kind == "sign" and self._next.text in "-/":
-                    hint = f'put quotes around a name with {self._next.text!r}: "BTC{self._next.text}PERP"'
-                self._unexpected("`,` or `)`", hint)
+                self._unexpected("`,` or `)`", self._hint_between(token))
+
+    def _hint_between(self, before: Token) -> str:
+        """The hint for what follows an argument without a comma."""
+        found = self._next
+        if found.kind == "sign" and found.text in "-/":
+            after = self._tokens[self._place + 1]
+            whole = f"{before.text}{found.text}{after.text}" if after.kind in ("word", "number") else "BTC-PERP"
+            return f'put quotes around a name with {found.text!r}: "{whole}"'
+        if before.kind == "number" and found.text.isalpha() and is_timeframe(before.text + found.text):
+            return f"write {before.text}{found.text} without a blank"
+        return "write a comma between arguments" if found.kind in ("word", "number", "text") else ""
 
     def _filled(self, name: Token, function: Function, given: list[Token]) -> Reference:
         waiting = list(given)
@@ -324,12 +336,25 @@ class _Parser:
     def _unexpected(self, wanted: str, hint: str = "") -> NoReturn:
         token = self._next
         found = "the condition ends" if token.kind == "end" else f"there is {format_value(token.text)}"
+        hint = hint or self._hint_at(token, value=wanted.startswith("a value"))
         if not hint and token.text.startswith("cross"):
             hint = "write crosses_above or crosses_below"
         elif not hint and token.kind == "word":
             close = get_close_matches(token.text.lower(), KEYWORDS, n=1)
             hint = f"did you mean {close[0]!r}?" if close and close[0] != token.text else ""
         self._fail(token.column, f"{found} where {wanted} is needed", hint)
+
+    def _hint_at(self, token: Token, *, value: bool) -> str:
+        """The hint for a token where a value is needed, or else an operator."""
+        before = self._tokens[self._place - 1] if self._place else Token("", "", 0)
+        if value and token.kind == "text":
+            return 'only names in parentheses have quotes, as in price("BTC-PERP")'
+        if not value and token.kind in ("word", "text") and before.text in FUNCTIONS and token.text.isupper():
+            shown = token.text if token.kind == "word" else f'"{token.text}"'
+            return "" if token.text.lower() in KEYWORDS else f"write {before.text}({shown})"
+        if not value and token.kind == "number" and before.text != ")" and before.text in FUNCTIONS:
+            return "compare them, as in `price > 100`"
+        return hint_for_token(before.text, token.text, value=value) if token.kind in ("sign", "word") else ""
 
     def _fail(self, column: int, what: str, hint: str = "") -> NoReturn:
         raise mistake(self._text, column, what, hint)
