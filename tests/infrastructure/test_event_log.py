@@ -14,8 +14,10 @@ from tickdeck import (
     CommandReceived,
     FeedDisconnected,
     InMemoryEventBus,
+    NotificationAlert,
     OrderCancelRequestedEvent,
     OrderUnknownEvent,
+    SystemWarning,
     TradingHalted,
 )
 from tickdeck.infrastructure.event_log import ALWAYS_LOGGED, log_events
@@ -68,6 +70,23 @@ def test_a_lost_connection_and_a_command_are_logged() -> None:
 def test_what_halts_trading_is_logged_too() -> None:
     [line] = logged(TradingHalted(reason="enough"))
     assert (line["message"], line["reason"]) == ("trading.halted", "enough")
+
+
+def test_alerts_and_warnings_are_logged_at_their_level() -> None:
+    lines = logged(
+        NotificationAlert(text="trading is halted", severity="critical"),
+        NotificationAlert(text="look", severity="warning"),
+        NotificationAlert(text="by the way"),
+        SystemWarning(component="risk", message="an order stays"),
+        SystemWarning(component="surroundings", message="the process stood still"),  # logged when it was seen
+    )
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("error", "notification.alert"),
+        ("warning", "notification.alert"),
+        ("info", "notification.alert"),
+        ("warning", "an order stays"),
+    ]
+    assert lines[3]["component"] == "risk"
 
 
 def test_other_events_are_logged_on_request() -> None:

@@ -61,9 +61,16 @@ def test_a_killed_run_is_ordered_to_continue_halted_and_says_so(running: Running
     refused = tickdeck("flatten", "last", data=tmp_path)
     halted = tickdeck("halt", "last", "--reason", "away", data=tmp_path)
     ordered = ordered_halt(folder)
+    lifted_before = tickdeck("resume", "last", data=tmp_path)
+    tickdeck("halt", "last", "--reason", "away", data=tmp_path)
     again = Running(tmp_path, "--resume", "last")
     while "is paused" not in (log := (folder / "log.jsonl").read_text()):
         assert again.is_alive
+    while not any(isinstance(event, TradingHalted) for event in open_record(folder)):  # it is durable
+        assert again.is_alive
+    again.end(signal.SIGKILL)
+    still = tickdeck("resume", "last", data=tmp_path)
+    again = Running(tmp_path, "--resume", "last")
     lifted = tickdeck("resume", "last", data=tmp_path)
     again.end(signal.SIGINT)
 
@@ -74,6 +81,8 @@ def test_a_killed_run_is_ordered_to_continue_halted_and_says_so(running: Running
     assert ordered.reason == "away"
     assert f"by the file HALT: away; `tickdeck resume {folder.name}` ends that" in log
     assert f"`tickdeck strategy {folder.name} activate market-maker` ends that" in log
+    assert (lifted_before.returncode, lifted_before.stderr.count("halted")) == (0, 0)
+    assert "was removed, but its record says that trading is halted: away" in still.stderr
     assert lifted.returncode == 0
     assert ordered_halt(folder) is None
     assert verify_run(folder)[0].identical

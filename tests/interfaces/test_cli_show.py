@@ -49,7 +49,7 @@ def test_a_running_run_shows_an_order_of_the_operator(tickdeck, running: Running
     (ended,) = shown(tickdeck, tmp_path, "history", "--strategy", "operator")["orders"]
     running.end(signal.SIGINT)
 
-    assert f"order {order['order_id']}: buy 0.01000 BTCUSDT at 60000.00" in submitted.stderr
+    assert f"order {order['order_id']}: buy 0.01 BTCUSDT at 60000\n" in submitted.stderr
     assert (order["quantity"], order["limit"], order["side"]) == ("0.01", "60000", "buy")
     assert order["order_id"] in table.stdout
     assert (ended["order_id"], ended["status"]) == (order["order_id"], "cancelled")

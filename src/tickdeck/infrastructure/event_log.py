@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from tickdeck.application.bus import EventBus, type_name
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, NotificationAlert, SystemWarning
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
@@ -20,16 +20,21 @@ ALWAYS_LOGGED = (
     "trigger.fired",
     "feed.*",
     "command.received",
+    "system.warning",
 )
 """Always logged: events of orders (``order.filled`` and ``order.partially_filled`` are their trades), of positions and
-of risk, alerts, triggers that fire, connections to the venue, and commands."""
+of risk, alerts, warnings, triggers that fire, connections to the venue, and commands."""
+_ALERTS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
+_LOGGED_BY_THEMSELVES = ("surroundings", "archive")
+"""Components that log their warnings even before they are events."""
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")
 
 
 def log_events(bus: EventBus, topics: Sequence[str] = ()) -> None:
-    """Log each event of ``ALWAYS_LOGGED`` and of ``topics`` (types with wildcards) on ``bus``, at level ``info``.
+    """Log each event of ``ALWAYS_LOGGED`` and of ``topics`` (types with wildcards) on ``bus``, at level ``info``;
+    warnings at ``warning``, and alerts as their severity says, ``critical`` ones at ``error``.
 
     The message of a line is the event's type. Its fields are ``event_id``, ``correlation_id``, ``causation_id`` and the
     event's own fields, except empty ones. The log uses subscriptions, so other events cost nothing. It subscribes only
@@ -67,5 +72,12 @@ def _log(event: DomainEvent) -> None:
         "causation_id": event.causation_id,
         **event.payload,
     }
+    level, message = logging.INFO, type_name(event)
+    if isinstance(event, SystemWarning):
+        if event.component in _LOGGED_BY_THEMSELVES:
+            return
+        level, message = logging.WARNING, fields.pop("message")
+    elif isinstance(event, NotificationAlert):
+        level = _ALERTS[event.severity]
     visible = {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
-    log.info("%s", type_name(event), extra={"fields": visible})
+    log.log(level, "%s", message, extra={"fields": visible})

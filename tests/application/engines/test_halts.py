@@ -220,7 +220,7 @@ def test_a_command_leaves_or_cancels_the_open_orders_and_the_alert_says_which() 
     assert first == "trading is halted: lunch (open orders: 0 being cancelled, 2 left)"
     assert again.endswith(": lunch (open orders: 2 being cancelled, 0 left)")
     assert [event.payload["message"] for event in core.of("system.warning")] == [
-        "halt: orders is 'burn'; give 'cancel' or 'leave'; they stay"
+        "halt: trading is halted, but orders is 'burn'; give 'cancel' or 'leave'; they stay"
     ]
 
 

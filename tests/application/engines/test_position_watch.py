@@ -77,7 +77,7 @@ def test_what_would_enlarge_it_is_withdrawn_at_the_price_that_passes_the_limit()
     (event,) = core.of("market.trade")[-1:]
     assert said(core) == [
         "max_position_notional: the position in BTCUSDT is worth 1008 USDT, at most 1000; passed at market.trade "
-        f"{event.event_id}: 1 open orders that could enlarge a position are cancelled"
+        f"{event.event_id}: 1 open order that could enlarge a position is cancelled"
     ]
     at(core, "113")
     assert len(said(core)) == 1

@@ -97,6 +97,23 @@ def test_limit_price_must_be_within_the_band(side: Side, limit: str | None, expe
     assert check(RiskLimits(price_band=D("0.05")), side, "1", limit=limit) == expected
 
 
+@pytest.mark.parametrize(
+    ("quantity", "limit", "said"),
+    [
+        ("1", "66000", "limit 66000 is 10 % from the last price, 60000; at most 5 %"),
+        ("1", "63000.01", "limit 63000.01 is 5.001 % from the last price, 60000; at most 5 %"),
+        ("0", "60000", "quantity 0 is not positive: it was rounded down to the lot size, 0.00001"),
+    ],
+)
+def test_a_refusal_says_value_and_limit(quantity: str, limit: str, said: str) -> None:
+    limits = RiskLimits(price_band=D("0.05"))
+    breach = check_order(
+        limits, BTC, side=BUY, quantity=D(quantity), limit=D(limit), reference=D("60000"), position=D(0)
+    )
+    assert breach is not None
+    assert breach.detail == said
+
+
 @pytest.mark.parametrize(("quantity", "expected"), [("1", None), ("1.00001", "max_order_notional")])
 def test_order_notional_may_reach_its_limit_but_not_exceed_it(quantity: str, expected: str | None) -> None:
     limits = RiskLimits(max_order_notional=D(60000))

@@ -62,7 +62,7 @@ class Flatten:
         """The command ``halt`` asks for the open ``orders``: ``cancel`` them, except stops and targets, or ``leave``
         them."""
         if orders not in ("", "leave", "cancel"):
-            self._warn(f"halt: orders is {orders!r}; give 'cancel' or 'leave'; they stay")
+            self._warn(f"halt: trading is halted, but orders is {orders!r}; give 'cancel' or 'leave'; they stay")
         elif orders == "cancel":
             for order in self._others():
                 if not order.withdrawn:

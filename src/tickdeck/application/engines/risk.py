@@ -17,6 +17,7 @@ from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
+from tickdeck.application.wording import counted
 from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -448,7 +449,8 @@ class RiskEngine:
 
     def withdraw_orders(self, opening: list[CountedOrder], why: str) -> None:
         """Cancel open orders, with a warning that says why."""
-        message = f"{why}: {len(opening)} open orders that could enlarge a position are cancelled"
+        verb = "is" if len(opening) == 1 else "are"
+        message = f"{why}: {counted(len(opening), 'open order')} that could enlarge a position {verb} cancelled"
         self._bus.publish(SystemWarning(component=self.component, message=message))
         for order in opening:
             self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))

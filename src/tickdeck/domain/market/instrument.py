@@ -114,7 +114,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The filter that an order of ``quantity`` at ``price`` would violate, as text; ``None`` if it passes all.
         ``price`` is its limit, or the reference price of a market order."""
         if quantity <= 0:
-            return f"quantity {plain(quantity)} is not positive"
+            lots = "" if quantity else f": it was rounded down to the lot size, {plain(self.lot_size)}"
+            return f"quantity {plain(quantity)} is not positive{lots}"
         if quantity % self.lot_size:
             return f"quantity {plain(quantity)} is not a multiple of the lot size {plain(self.lot_size)}"
         if quantity < self.min_quantity:

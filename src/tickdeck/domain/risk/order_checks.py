@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 import msgspec
 
@@ -76,10 +76,8 @@ def check_order(
         return None
     band = limits.price_band
     if band is not None and abs(price - reference) > band * reference:
-        return Breach(
-            "price_band",
-            f"limit {plain(price)} differs from the last price {plain(reference)} by more than {plain(band)} of it",
-        )
+        apart = f"limit {plain(price)} is {_percent(abs(price - reference) / reference)} from the last price"
+        return Breach("price_band", f"{apart}, {plain(reference)}; at most {_percent(band)}")
     breach = _check_counts(limits, instrument.symbol, quantity, open_orders, open_in_symbol)
     if breach is not None or not limits.limits_an_amount:
         return breach
@@ -196,6 +194,13 @@ def _check_notionals(
             f" worth up to {plain(elsewhere)}; at most {plain(most)} together",
         )
     return None
+
+
+def _percent(share: Decimal) -> str:
+    """A share in percent, rounded up to four digits, so that it never looks as if it were within its limit."""
+    percent = share.scaleb(2)
+    step = Decimal(1).scaleb(percent.adjusted() - 3)
+    return f"{plain(percent.quantize(step, ROUND_UP).normalize())} %"
 
 
 def _could_become(position: Quantity, worst: Quantity) -> str:

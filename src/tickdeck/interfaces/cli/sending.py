@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from tickdeck.domain.values import plain
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE, NO
 from tickdeck.interfaces.cli.options import data_option, json_option, run_argument
@@ -44,6 +46,7 @@ _id = click.option(
     help="Your name for this command; one is made up by default. The run carries out each id once, so give it again if "
     "an answer was lost.",
 )
+_NUMBERS = ("quantity", "limit", "stop")
 _ACCOUNT = "tickdeck.account"  # where the option is kept until the command is sent
 
 
@@ -153,8 +156,11 @@ def print_answer(folder: Path, command: str, command_id: str, answer: Answer, as
 
 
 def _order(event: dict[str, Any]) -> str:
-    at = f"at {event['limit']}" if event["limit"] is not None else "at market"
-    return f"{event['side']} {event['quantity']} {event['symbol']} {at}"
+    """The order of an ``order.submitted``, in words. One with a stop waits until the price reaches it."""
+    quantity, limit, stop = (None if event[name] is None else plain(Decimal(event[name])) for name in _NUMBERS)
+    at = "at market" if limit is None else f"at {limit}"
+    waits = "" if stop is None else f", once the price is {stop}"
+    return f"{event['side']} {quantity} {event['symbol']} {at}{waits}"
 
 
 def print_offline(command: str, command_id: str, what: str, as_json: bool) -> int:

@@ -38,4 +38,25 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
     if not lifted:
         raise not_running(folder)
     what = f"no process runs {folder.name}; the file HALT in its folder was removed"
+    if why := _why_halted(folder):
+        what += f", but its record says that trading is halted: {why}; give this command again when it runs"
     return print_offline("resume", command_id, what, as_json)
+
+
+def _why_halted(folder: Path) -> str:
+    """Why trading is halted at the end of a run's tape; empty if it is not."""
+    from tickdeck.application.ports import TapeQuery
+    from tickdeck.domain.events import TradingHalted
+    from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+
+    path, halted = tape_path(folder), dict[str, str]()
+    if not path.exists():
+        return ""
+    with open_reader(path) as tape:
+        for event in tape.read(TapeQuery(types=("trading.halted", "trading.resumed"))):
+            account = event.account_id  # type: ignore[attr-defined]
+            if isinstance(event, TradingHalted):
+                halted[account] = event.reason
+            else:
+                halted.pop(account, None)
+    return "; ".join(halted.values())
