@@ -25,11 +25,16 @@ log = logging.getLogger("tickdeck.commands")
 
 
 class Follower(ValueObject, frozen=True, kw_only=True):
-    """An account that copies by ``rule``, and its owner."""
+    """An account that copies by ``rule``, and its owner. Raises ``ConfigError`` without the name of the account."""
 
     account_id: str
     user_id: str = ""
     rule: CopyRule = CopyRule()
+
+    def __post_init__(self) -> None:
+        account_id: object = self.account_id
+        if not isinstance(account_id, str) or not account_id:
+            raise ConfigError(f"Follower: account_id is {account_id!r}; give the name of the account that copies")
 
 
 class CopyTrading:

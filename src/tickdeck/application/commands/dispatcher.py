@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -27,22 +28,26 @@ _REMEMBERED = 10_000  # results by command id: the newest
 
 class Dispatcher:
     """One handler for each class of commands and queries. ``middleware`` runs around every handler, the first one
-    outermost."""
+    outermost. Raises ``ConfigError`` for a middleware that does not take a message and the next function."""
 
     def __init__(self, *middleware: Middleware) -> None:
+        for around in middleware:
+            _check_middleware(around)
         self._middleware = middleware
         self._handlers: dict[type[Message], Next] = {}
 
     def register(self, message_class: type[Message], handler: Any) -> None:
         """Let ``handler.handle(message)`` handle the messages of this class. Raises ``ConfigError`` if the class has a
-        handler already, or is neither a command nor a query."""
+        handler already, or is neither a command nor a query, or if ``handler`` is a class."""
         given: object = message_class
         if not isinstance(given, type) or not issubclass(given, Command | Query):
             raise ConfigError(f"register: {message_class!r} is neither a Command class nor a Query class")
+        if isinstance(handler, type):
+            raise ConfigError(f"register: handler is the class {handler.__name__}; give an object of it")
         check_methods("register", "handler", handler, "handle")
         if message_class in self._handlers:
             raise ConfigError(f"register: {message_class.__name__} has a handler already")
-        call: Next = handler.handle
+        call: Next = _awaited(handler.handle, f"{type(handler).__name__}.handle")
         for around in reversed(self._middleware):
             call = _wrapped(around, call)
         self._handlers[message_class] = call
@@ -50,16 +55,39 @@ class Dispatcher:
     async def dispatch(self, message: Message) -> Any:
         """The handler's result. Raises what the handler raises, and ``ConfigError`` if there is no handler."""
         handler = self._handlers.get(type(message))
+        if handler is None and isinstance(message, type):
+            raise ConfigError(f"dispatch: this is the class {message.__name__}; give an object of it")
         if handler is None:
             raise ConfigError(f"dispatch: nothing is registered for {type(message).__name__}")
         return await handler(message)
 
 
 def _wrapped(around: Middleware, call: Next) -> Next:
-    async def wrapped(message: Any) -> Any:
-        return await around(message, call)
+    return _awaited(lambda message: around(message, call), getattr(around, "__name__", "the middleware"))
 
-    return wrapped
+
+def _awaited(call: Next, name: str) -> Next:
+    async def awaited(message: Any) -> Any:
+        result: object = call(message)
+        if not inspect.isawaitable(result):
+            raise ConfigError(f"dispatch: {name} returned {result!r} at once; write it as `async def`")
+        return await result
+
+    return awaited
+
+
+def _check_middleware(around: object) -> None:
+    if not callable(around):
+        raise ConfigError(f"Dispatcher: {around!r} is no middleware; give an async function of (message, call)")
+    try:
+        inspect.signature(around).bind(None, None)
+    except TypeError:
+        name = getattr(around, "__name__", repr(around))
+        raise ConfigError(
+            f"Dispatcher: {name} does not take (message, call); if it makes a middleware, call it: {name}()"
+        ) from None
+    except ValueError:  # it does not say what it takes
+        return
 
 
 def retry_on_conflict(attempts: int = 5) -> Middleware:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -84,7 +85,10 @@ class Repository(Generic[A]):
 
     def add(self, aggregate: A) -> A:
         """Track a new aggregate, so that its events are saved. Raises ``ConfigError`` if another object of the same
-        identity is tracked."""
+        identity is tracked, or if it is no aggregate."""
+        given: object = aggregate
+        if not isinstance(given, AggregateRoot):
+            raise ConfigError(f"add: {given!r} is no aggregate")
         if self._loaded.get(aggregate.stream, aggregate) is not aggregate:
             raise ConfigError(f"add: {aggregate.stream} is loaded already; change that object")
         return self._track(aggregate)
@@ -107,7 +111,20 @@ class Repository(Generic[A]):
         return aggregate
 
     def _stream(self, *key: str) -> str:
-        return self._make(*key).stream
+        return self._made(*key).stream
+
+    def _made(self, *key: str) -> A:
+        try:
+            return self._make(*key)
+        except TypeError:
+            signature = inspect.signature(self._make)
+            try:
+                signature.bind(*key)
+            except TypeError:
+                wanted = [name for name, part in signature.parameters.items() if part.default is part.empty]
+                given = ", ".join(map(repr, key)) or "nothing"
+                raise ConfigError(f"{type(self).__name__}: {given} is given; give {', '.join(wanted)}") from None
+            raise
 
     def _load(self, *key: str) -> A:
         aggregate = self._make(*key)

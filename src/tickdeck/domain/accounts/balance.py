@@ -55,8 +55,12 @@ class BalanceAggregate(AggregateRoot):
         """Adopt what the exchange reports. The difference counts as paid in or out.
 
         Do this only while the account has no open trade: the report may or may not contain the fill of one, in any of
-        its currencies, and a fill must not count twice.
+        its currencies, and a fill must not count twice. Raises ``DomainError`` if an amount is no finite ``Decimal``.
         """
+        for name, amount in (("total", total), ("locked", locked)):
+            given: object = amount
+            if not isinstance(given, Decimal) or not given.is_finite():
+                raise DomainError(f"observe: {name} is {given!r}; give a finite decimal.Decimal")
         if total == self.total and locked == self.locked and (self.version or self.get_domain_events()):
             return
         change = EXACT.subtract(total, self.total)

@@ -41,8 +41,8 @@ class CopyRule(ValueObject, frozen=True, kw_only=True):
     all. ``stop_distance``: the distance of the stop from the price, as a fraction of it, where the leader's trade names
     no stop; only for ``risk``. A sale is never larger than what the follower has free.
 
-    Raises ``ConfigError`` for an unknown sizing, a number that is not a ``Decimal``, an amount that is not above 0, or
-    a slippage or distance that is not from 0 to below 1.
+    Raises ``ConfigError`` for an unknown sizing, a number that is not a ``Decimal``, an amount that is not above 0, a
+    slippage or distance that is not from 0 to below 1, or symbols that are no tuple of names.
     """
 
     sizing: CopySizing = CopySizing.MULTIPLE
@@ -68,13 +68,19 @@ class CopyRule(ValueObject, frozen=True, kw_only=True):
                 mistakes.append(f"CopyRule: {name} is {value}; give a fraction, such as 0.005")
             elif name == "min_notional" and value < 0:
                 mistakes.append(f"CopyRule: min_notional is {value}; give an amount in quote, or 0")
+        symbols: object = self.symbols  # a text would be compared letter by letter
+        if not isinstance(symbols, tuple) or not all(isinstance(symbol, str) and symbol for symbol in symbols):
+            mistakes.append(f"CopyRule: symbols is {symbols!r}; give a tuple of names, such as ('BTCUSDT',)")
         if mistakes:
             raise ConfigError.of(mistakes)
 
 
 class LeaderTrade(ValueObject, frozen=True, kw_only=True):
     """What is copied: ``quantity`` (base) at ``price`` (quote), and the leader's ``stop`` (quote) if it has one.
-    ``trade_id`` must never come twice for two trades."""
+    ``trade_id`` must never come twice for two trades.
+
+    Raises ``ConfigError`` if a name is empty, the side is no ``Side``, or a number is no finite ``Decimal`` above 0.
+    """
 
     trade_id: str
     symbol: str
@@ -82,6 +88,22 @@ class LeaderTrade(ValueObject, frozen=True, kw_only=True):
     quantity: Quantity
     price: Price
     stop: Price | None = None
+
+    def __post_init__(self) -> None:
+        mistakes = []
+        for name in ("trade_id", "symbol"):
+            text: object = getattr(self, name)
+            if not isinstance(text, str) or not text:
+                mistakes.append(f"LeaderTrade: {name} is {text!r}; give a str that is not empty")
+        side: object = self.side
+        if not isinstance(side, Side):
+            mistakes.append(f"LeaderTrade: side is {side!r}; give Side.BUY or Side.SELL")
+        for name in ("quantity", "price", *(["stop"] if self.stop is not None else [])):
+            value: object = getattr(self, name)
+            if not isinstance(value, Decimal) or not value.is_finite() or value <= 0:
+                mistakes.append(f"LeaderTrade: {name} is {value!r}; give a finite Decimal above 0")
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
 
 def check_symbol(leader: LeaderTrade, rule: CopyRule) -> None:

@@ -173,8 +173,11 @@ class Position(AggregateRoot):
         position's event; if the position changes sides, ``position.closed`` and ``position.opened``.
 
         ``fee`` is in quote, and negative for a rebate. ``ts`` is the time of the fill, ns UTC. Raises ``ValueError`` if
-        ``quantity`` is not above 0 or ``price`` is negative; nothing has changed then.
+        ``quantity`` is not above 0, ``price`` is negative, or one of them is no finite ``Decimal``; nothing has changed
+        then.
         """
+        if not self._in_run:  # in a run, the fill is an event, which was checked
+            self._check_fill(side, price=price, quantity=quantity, fee=fee)
         before, cost_before = self.quantity, self.cost
         orders, trades = (self.opened_by, self.closed_by), (self.opened_by_trades, self.closed_by_trades)
         realized = self._move(side, price, quantity, order_id, trade_id)
@@ -262,6 +265,15 @@ class Position(AggregateRoot):
         if not self._in_run:
             self._raised.append(event)
         return event
+
+    def _check_fill(self, side: object, **amounts: object) -> None:
+        if not isinstance(side, Side):
+            raise ValueError(f"position {self.symbol}: the side of a fill is {side!r}; give Side.BUY or Side.SELL")
+        for name, amount in amounts.items():
+            if not isinstance(amount, Decimal) or not amount.is_finite():
+                raise ValueError(
+                    f"position {self.symbol}: the {name} of a fill is {amount!r}; give a finite decimal.Decimal"
+                )
 
     def _move(self, side: Side, price: Price, quantity: Quantity, order_id: str, trade_id: str) -> Money:
         """The arithmetic of a fill. Returns the profit that it realized (quote, before fees), which is 0 if it closed

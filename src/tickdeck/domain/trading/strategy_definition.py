@@ -71,7 +71,8 @@ class StrategyDefinition(AggregateRoot):
 
     def update(self, parameters: Mapping[str, str], reason: str) -> StrategyUpdated:
         """Change ``parameters``; the others stay."""
-        self._check(self.status)
+        if self.status not in STRATEGY_TRANSITIONS[self.status]:
+            raise InvalidTransition(f"strategy {self.strategy_id} is {self.status}; it cannot be updated")
         return self._decided(StrategyUpdated(**self.labels, parameters=dict(parameters), reason=reason))
 
     def activate(self, reason: str) -> StrategyActivated:

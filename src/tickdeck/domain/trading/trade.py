@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Self
 
 from tickdeck.domain.aggregates import AggregateRoot
@@ -72,8 +73,12 @@ class Trade(AggregateRoot):
         user_id: str = "",
         copied_from: str = "",
     ) -> Self:
-        """Set what the trade is about. This is no event yet: ``reserve`` or ``roll_back`` records it."""
+        """Set what the trade is about. This is no event yet: ``reserve`` or ``roll_back`` records it. Raises
+        ``DomainError`` if ``limit`` is no finite ``Decimal`` above 0."""
         self._check(TradeStatus.RESERVED)
+        given: object = limit
+        if given is not None and (not isinstance(given, Decimal) or not given.is_finite()):
+            raise DomainError(f"trade {self.trade_id}: its limit is {given!r}; give a finite decimal.Decimal, or None")
         if limit is not None and limit <= 0:
             raise DomainError(f"trade {self.trade_id}: its limit is {limit}; it must be above 0")
         self.symbol, self.side, self.quantity, self.limit = symbol, side, quantity, limit

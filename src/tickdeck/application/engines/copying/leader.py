@@ -85,9 +85,12 @@ def _told(event: Any) -> LeaderTrade:
         side = Side(getattr(event, "side", ""))
     except ValueError:
         raise ValueError(f"{told}: a leader's event needs a side, buy or sell") from None
+    symbol = str(getattr(event, "symbol", ""))
+    if not symbol:
+        raise ValueError(f"{told}: a leader's event needs a symbol")
     return LeaderTrade(
         trade_id=event.event_id,
-        symbol=str(getattr(event, "symbol", "")),
+        symbol=symbol,
         side=side,
         quantity=_amount(event, "quantity"),
         price=_amount(event, "price"),

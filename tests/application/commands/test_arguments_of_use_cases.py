@@ -1,0 +1,115 @@
+"""What a program gives wrongly is refused in the call that gives it, in one line that says what to give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from tickdeck.application.commands import (
+    Command,
+    CopyRule,
+    Dispatcher,
+    Follower,
+    LeaderTrade,
+    UnitOfWork,
+    retry_on_conflict,
+    time_commands,
+)
+from tickdeck.application.commands.dispatcher import Next
+from tickdeck.bootstrap import open_bus
+from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
+
+
+class Buy(Command, frozen=True, kw_only=True):
+    count: int = 1
+
+
+class Shop:
+    async def handle(self, command: Buy) -> int:
+        return command.count
+
+
+class PlainShop:
+    def handle(self, command: Buy) -> int:
+        return command.count
+
+
+def leader(**changes: Any) -> LeaderTrade:
+    fields = {"trade_id": "L1", "symbol": "BTCUSDT", "side": Side.BUY, "quantity": Decimal(1), "price": Decimal(100)}
+    return LeaderTrade(**cast(Any, fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Dispatcher(cast(Any, 3)), r"Dispatcher: 3 is no middleware"),
+        (lambda: Dispatcher(cast(Any, retry_on_conflict)), r"if it makes a middleware, call it: retry_on_conflict\(\)"),
+        (lambda: Dispatcher().register(Buy, Shop), "register: handler is the class Shop; give an object of it"),
+        (lambda: CopyRule(symbols=cast(Any, "BTCUSDT")), r"symbols is 'BTCUSDT'; give a tuple"),
+        (lambda: CopyRule(symbols=("BTCUSDT", "")), r"symbols is .*; give a tuple"),
+        (lambda: Follower(account_id=""), "Follower: account_id is ''"),
+        (lambda: leader(trade_id=""), "LeaderTrade: trade_id is ''"),
+        (lambda: leader(symbol=""), "LeaderTrade: symbol is ''"),
+        (lambda: leader(side="buy"), "LeaderTrade: side is 'buy'; give Side.BUY or Side.SELL"),
+        (
+            lambda: leader(quantity=Decimal(0)),
+            r"LeaderTrade: quantity is Decimal\('0'\); give a finite Decimal above 0",
+        ),
+        (lambda: leader(quantity=1.5), "LeaderTrade: quantity is 1.5"),
+        (lambda: leader(price=Decimal("nan")), "LeaderTrade: price is"),
+        (lambda: leader(stop=Decimal(-1)), "LeaderTrade: stop is"),
+    ],
+)
+def test_a_wrong_argument_is_told_at_once(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
+def test_a_class_is_no_command() -> None:
+    dispatcher = Dispatcher()
+    dispatcher.register(Buy, Shop())
+
+    with pytest.raises(ConfigError, match="this is the class Buy; give an object of it"):
+        asyncio.run(dispatcher.dispatch(cast(Any, Buy)))
+
+
+def test_a_handler_that_is_not_async_is_told() -> None:
+    dispatcher = Dispatcher()
+    dispatcher.register(Buy, PlainShop())
+
+    with pytest.raises(ConfigError, match=r"PlainShop\.handle returned 1 at once; write it as `async def`"):
+        asyncio.run(dispatcher.dispatch(Buy()))
+
+
+def test_a_middleware_that_is_not_async_is_told() -> None:
+    dispatcher = Dispatcher(cast(Any, time_commands))  # which makes one, and takes two arguments as well
+    dispatcher.register(Buy, Shop())
+
+    with pytest.raises(ConfigError, match=r"time_commands returned .* at once"):
+        asyncio.run(dispatcher.dispatch(Buy()))
+
+
+def test_a_middleware_may_return_what_the_next_one_returns() -> None:
+    def passes(message: Any, call: Next) -> Any:
+        return call(message)
+
+    dispatcher = Dispatcher(passes)
+    dispatcher.register(Buy, Shop())
+
+    assert asyncio.run(dispatcher.dispatch(Buy(count=3))) == 3
+
+
+def test_a_repository_says_which_key_it_needs() -> None:
+    work = UnitOfWork(open_bus("memory://"))
+
+    with pytest.raises(ConfigError, match="PositionRepository: 'BTCUSDT' is given; give account_id, symbol"):
+        work.positions.get("BTCUSDT")
+    with pytest.raises(ConfigError, match="TradeRepository: nothing is given; give account_id, trade_id"):
+        work.trades.get_or_new()
+    with pytest.raises(ConfigError, match="add: 'x' is no aggregate"):
+        work.trades.add(cast(Any, "x"))
