@@ -51,8 +51,7 @@ def recorded_core(folder: Path, manifest: Manifest, config: RunConfig, tape: Tap
         else:
             core.recall(event)
     for event in tape.read(TapeQuery(first_seq=tape.last_seq)):
-        core.kernel.seq = event.seq
-        core.kernel.clock._now = event.ts_ingress
+        core.kernel.continue_from(event)
     return core
 
 
