@@ -215,9 +215,7 @@ class CopyEngine:
     def _send(self, copy: CopySaga, *, opens: bool) -> None:
         """Order what is reserved."""
         trade = copy.trade
-        copy.timer_id = self._kernel.set_timer(
-            self._kernel.clock.now() + self._settings.timeout, trade.order_id, self._settings.name
-        )
+        self._set_timer(copy, trade.order_id)
         intent = ActionIntent(
             action="order",
             symbol=trade.symbol,
@@ -244,9 +242,7 @@ class CopyEngine:
             return
         if not copy.count(event):
             return
-        if copy.timer_id:
-            self._kernel.cancel_timer(copy.timer_id)
-            copy.timer_id = 0
+        self._cancel_timer(copy)
         reason = getattr(event, "reason", "") or f"nothing was filled at {trade.limit} or better"
         copy.conclude(reason)
         self._publish(trade)
@@ -295,9 +291,7 @@ class CopyEngine:
         copy = self.ledger.refused(breach)
         if copy is None:
             return
-        if copy.timer_id:
-            self._kernel.cancel_timer(copy.timer_id)
-            copy.timer_id = 0
+        self._cancel_timer(copy)
         copy.trade.roll_back(f"risk refused it: {breach.limit}: {breach.detail}")
         self._publish(copy.trade)
         copy.end()
@@ -311,12 +305,19 @@ class CopyEngine:
             return
         copy.timer_id = 0
         if self.ledger.is_waiting(fired.name):  # for the cancel of a stop: its time begins when it is sent
-            copy.timer_id = self._kernel.set_timer(
-                self._kernel.clock.now() + self._settings.timeout, fired.name, self._settings.name
-            )
+            self._set_timer(copy, fired.name)
             return
         copy.cancel()
         self._decide(ActionIntent(action="cancel", order_id=fired.name), "the time of the copy is over")
+
+    def _set_timer(self, copy: CopySaga, order_id: str) -> None:
+        due = self._kernel.clock.now() + self._settings.timeout
+        copy.timer_id = self._kernel.set_timer(due, order_id, self._settings.name)
+
+    def _cancel_timer(self, copy: CopySaga) -> None:
+        if copy.timer_id:
+            self._kernel.cancel_timer(copy.timer_id)
+            copy.timer_id = 0
 
     # -- from the record ---------------------------------------------------------------------------------------------
 
