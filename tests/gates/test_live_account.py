@@ -19,6 +19,7 @@ from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     DomainEvent,
+    OrderRejectedEvent,
     RunResumed,
     StrategyDecisionEvent,
     TradingHalted,
@@ -26,6 +27,7 @@ from tickdeck.domain.events import (
     VenueExternalFillReported,
     VenueExternalOrderReported,
     VenueFillReported,
+    VenueInstrumentReported,
     VenueRateReported,
     VenueTransferReported,
 )
@@ -378,3 +380,33 @@ def test_fees_in_the_coin_of_the_exchange_are_in_the_results(tmp_path: Path) -> 
     assert paid
     assert paid * min(rates) <= run.core.portfolio.fees() <= paid * max(rates)
     assert run.core.portfolio.left_out() == {}
+
+
+@pytest.mark.parametrize("change", [{"status": "BREAK"}, {"tick_size": "5", "step_size": "0.001"}])
+def test_what_changed_in_a_market_while_the_run_was_down_is_known_before_it_decides(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=BUSY), tmp_path)
+            await drive(run, lambda _: asyncio.sleep(1))
+            status, _ = venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", **change})
+            assert status == 200
+            for _ in range(2):
+                resumed = resume_run(run.folder)
+                assert isinstance(resumed, LiveRun)
+                run = resumed
+                decided = run.kernel.seq
+                await drive(run, lambda run, decided=decided: wait_for(lambda: run.kernel.seq > decided + 40))
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    first, _ = of(run, RunResumed)
+    later = [event for event in open_record(run.folder) if event.seq > first.seq]
+    rejected = [event.reason for event in later if isinstance(event, OrderRejectedEvent)]
+    assert not [reason for reason in rejected if "Halted" in reason or "Filter" in reason]
+    told = next(event for event in later if isinstance(event, VenueInstrumentReported))
+    first_decision = next(event for event in later if isinstance(event, StrategyDecisionEvent))
+    assert told.seq < first_decision.seq

@@ -310,6 +310,9 @@ class LiveRun(Session):
             if driver.is_resumed:
                 for trading, account in zip(tradings, self.core.accounts, strict=bool(tradings)):
                     trading.recover(account.portfolio.account.balances)
+                for report in tradings[0].venue.instrument_reports() if tradings else ():
+                    if not self.core.instruments.knows(report):  # what is due is decided by what holds now
+                        self.kernel.publish(report)
                 await asyncio.gather(*(trading.catch_up() for trading in tradings))
             tasks.append(asyncio.create_task(self._read()))
             tasks += [asyncio.create_task(self._beside(self._hear(trading))) for trading in tradings]

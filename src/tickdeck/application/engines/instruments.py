@@ -42,8 +42,26 @@ class InstrumentEngine:
         """Why the venue takes no new orders in ``symbol``, in words; empty if it does."""
         return self._closed.get(symbol, "")
 
+    def knows(self, report: VenueInstrumentReported) -> bool:
+        """Whether ``report`` changes neither steps and limits nor whether orders are taken."""
+        return self._with(report) == self.instrument(report.symbol) and _closed(report) == self.why_closed(
+            report.symbol
+        )
+
     def on_report(self, report: VenueInstrumentReported) -> None:
-        self._reported[report.symbol] = msgspec.structs.replace(
+        self._reported[report.symbol] = self._with(report)
+        before = self._closed.get(report.symbol, "")
+        now = _closed(report)
+        if now:
+            self._closed[report.symbol] = now
+        else:
+            self._closed.pop(report.symbol, None)
+        if now != before:
+            text = f"{now}; only cancels leave for it" if now else f"the venue trades {report.symbol} again"
+            self._bus.publish(NotificationAlert(text=text, severity="warning" if now else "info"))
+
+    def _with(self, report: VenueInstrumentReported) -> Instrument:
+        return msgspec.structs.replace(
             self.instrument(report.symbol),
             tick_size=report.tick_size,
             lot_size=report.lot_size,
@@ -51,14 +69,10 @@ class InstrumentEngine:
             max_quantity=report.max_quantity,
             min_notional=report.min_notional,
         )
-        before = self._closed.get(report.symbol, "")
-        if report.status == "trading":
-            now = ""
-            self._closed.pop(report.symbol, None)
-        else:
-            word = f" ({report.raw_status})" if report.raw_status else ""
-            now = f"the venue does not trade {report.symbol} now: {report.status}{word}"
-            self._closed[report.symbol] = now
-        if now != before:
-            text = f"{now}; only cancels leave for it" if now else f"the venue trades {report.symbol} again"
-            self._bus.publish(NotificationAlert(text=text, severity="warning" if now else "info"))
+
+
+def _closed(report: VenueInstrumentReported) -> str:
+    if report.status == "trading":
+        return ""
+    word = f" ({report.raw_status})" if report.raw_status else ""
+    return f"the venue does not trade {report.symbol} now: {report.status}{word}"

@@ -19,6 +19,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     VenueBalanceReported,
     VenueFillReported,
+    VenueInstrumentReported,
     VenueLiquidationReported,
     VenueOrderReported,
     VenueTransferReported,
@@ -163,6 +164,10 @@ class ExchangeVenue:
         first, self._first = self._first, []
         for event in first:
             self._publish(event)
+
+    def instrument_reports(self) -> list[VenueInstrumentReported]:
+        """The run's symbols as the exchange listed them at ``connect``."""
+        return self._reconciliation.instrument_reports()
 
     def on_market(self, event: object) -> None:
         """The market is at the exchange: there is nothing to do here."""

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Balance, Exchange, MarginExchange, OrderFill, OrderResult
+from tickdeck.application.ports import Balance, Exchange, ListedInstrument, MarginExchange, OrderFill, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     VenueBalanceReported,
     VenueExternalFillReported,
     VenueExternalOrderReported,
     VenueFillReported,
+    VenueInstrumentReported,
     VenueOrderReported,
     VenueTransferReported,
 )
@@ -74,6 +75,7 @@ class Reconciliation:
         """The venue's id of the newest fill that was fetched, by symbol."""
         self.instruments: dict[str, Instrument] = {}
         """What is listed, by symbol."""
+        self._listed: tuple[ListedInstrument, ...] = ()
         # By symbol and the venue's id, which is unique per symbol only:
         self._shown: dict[tuple[str, str], tuple[OrderStatus, Money]] = {}  # open orders of others
         self._owners: dict[tuple[str, str], str] = {}  # client order ids of fills that were looked up
@@ -98,7 +100,28 @@ class Reconciliation:
 
     async def connect(self) -> None:
         """Load the listed symbols. Raises ``ExchangeError``."""
-        self.instruments = {found.symbol: found.instrument for found in await self._exchange.instruments()}
+        self._listed = await self._exchange.instruments()
+        self.instruments = {found.symbol: found.instrument for found in self._listed}
+
+    def instrument_reports(self) -> list[VenueInstrumentReported]:
+        """The run's symbols as they were listed when it connected."""
+        return [
+            VenueInstrumentReported(
+                symbol=listed.symbol,
+                base=listed.instrument.base,
+                quote=listed.instrument.quote,
+                status=listed.status.value,
+                raw_status=listed.raw_status,
+                tick_size=listed.instrument.tick_size,
+                lot_size=listed.instrument.lot_size,
+                min_quantity=listed.instrument.min_quantity,
+                max_quantity=listed.instrument.max_quantity,
+                min_notional=listed.instrument.min_notional,
+                source=self._exchange.name,
+            )
+            for listed in self._listed
+            if listed.symbol in self._symbols
+        ]
 
     async def balances(self) -> list[VenueBalanceReported]:
         """The balances as reports, with 0 in the run's currencies that the exchange leaves out."""
