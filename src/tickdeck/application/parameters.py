@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal
 from difflib import get_close_matches
+from enum import Enum
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
@@ -156,6 +157,8 @@ def _converted(value: Any, hint: Any) -> Any:
         with contextlib.suppress(ConfigError):
             value = share_of(value)
             value = float(value) if hint is float else value
+    if isinstance(hint, type) and issubclass(hint, Enum) and value not in list(hint):
+        raise ValueError(f"give {' or '.join(str(choice.value) for choice in hint)}")
     converted = msgspec.convert(value, hint, strict=False)
     if isinstance(converted, Decimal) and not converted.is_finite():
         raise ValueError("give a finite number")

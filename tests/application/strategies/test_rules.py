@@ -595,3 +595,9 @@ def test_a_pause_leaves_one_timer_for_a_time_of_day() -> None:
     core.feed(CommandReceived(command="strategy-activate", arguments={"strategy_id": "dip"}))
     due = [event.payload["due"] for event in core.of("timer.set") if event.payload["name"] == "time of day"]
     assert due == [START + 16 * HOUR, START + 24 * HOUR, START + 40 * HOUR]
+
+
+@pytest.mark.parametrize("role", ["boss", "Exit", ""])
+def test_an_unknown_role_is_told_with_those_there_are(role: str) -> None:
+    with pytest.raises(ConfigError, match=f"parameter role={role!r}: give entry or exit or management"):
+        Rules(enter="price > 1", quantity="0.01", role=role)
