@@ -59,8 +59,9 @@ def test_a_killed_run_is_ordered_to_continue_halted_and_says_so(running: Running
     running.end(signal.SIGKILL)
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     refused = tickdeck("flatten", "last", data=tmp_path)
-    halted = tickdeck("halt", "last", "--reason", "away", data=tmp_path)
+    halted = tickdeck("halt", "last", "--reason", "away", "--cancel-orders", data=tmp_path)
     ordered = ordered_halt(folder)
+    replaced = tickdeck("halt", "last", "--reason", "far away", data=tmp_path)
     lifted_before = tickdeck("resume", "last", data=tmp_path)
     tickdeck("halt", "last", "--reason", "away", data=tmp_path)
     again = Running(tmp_path, "--resume", "last")
@@ -81,6 +82,7 @@ def test_a_killed_run_is_ordered_to_continue_halted_and_says_so(running: Running
     assert ordered.reason == "away"
     assert f"by the file HALT: away; `tickdeck resume {folder.name}` ends that" in log
     assert f"`tickdeck strategy {folder.name} activate market-maker` ends that" in log
+    assert "cancels its open orders then. It replaces one that was there already: away" in replaced.stderr
     assert (lifted_before.returncode, lifted_before.stderr.count("halted")) == (0, 0)
     assert "was removed, but its record says that trading is halted: away" in still.stderr
     assert lifted.returncode == 0

@@ -63,3 +63,13 @@ def test_a_wrong_use_of_names_gives_one_line(tmp_path: Path, words: tuple[str, .
     assert said.returncode == 2
     assert why in said.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_its_manifest_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert tickdeck("run", "--name", "maker", "--for", "1", "--speed", "max", data=tmp_path).returncode == 0
+    (tmp_path / "maker" / "manifest.json").unlink()
+
+    said = tickdeck("run", "--name", "maker", "--resume-or-start", data=tmp_path)
+
+    assert said.returncode == 2
+    assert "run maker has a tape, but no manifest.json in" in said.stderr

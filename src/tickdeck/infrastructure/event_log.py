@@ -79,5 +79,5 @@ def _log(event: DomainEvent) -> None:
         level, message = logging.WARNING, fields.pop("message")
     elif isinstance(event, NotificationAlert):
         level = _ALERTS[event.severity]
-    visible = {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
+    visible = {name: value for name, value in fields.items() if value is not None and value not in ("", [], {}, ())}
     log.log(level, "%s", message, extra={"fields": visible})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
+from tickdeck.application.engines.trading_gate import HaltedBy
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
 from tickdeck.bootstrap import SessionQueries
@@ -270,6 +271,8 @@ def _what_is_off(run: Session) -> Iterator[str]:
         if gate.is_halted:
             where = f"account {account.portfolio.account_id}: " if len(accounts) > 1 else ""
             then = "it cannot be resumed" if gate.is_closed else f"`tickdeck resume {run_id}` ends that"
+            if gate.halted_by is HaltedBy.SURROUNDINGS:
+                then = "it resumes by itself when nothing is wrong any more"
             yield f"{where}trading is halted, {gate.described}; {then}"
     for strategy_id in run.core.strategies.paused:
         yield (

@@ -41,10 +41,15 @@ def halt(run: str, cancels: bool, reason: str, command_id: str, data: Path, as_j
         return print_answer(folder, "halt", command_id, answer, as_json)
     if account_given():
         raise not_running(folder)
-    from tickdeck.infrastructure.control import order_halt
+    from tickdeck.infrastructure.control import order_halt, ordered_halt
 
+    before = ordered_halt(folder)
+    if before is not None and before.arguments.get("orders") == "cancel":
+        cancels = True  # a second halt takes nothing back
     path = order_halt(folder, reason, cancels=cancels)
     what = f"no process runs {folder.name}; {path} was written, and the run continues halted when it is resumed"
     if cancels:
         what += ", and cancels its open orders then"
+    if before is not None:
+        what += f". It replaces one that was there already: {before.reason}"
     return print_offline("halt", command_id, what, as_json)
