@@ -7,9 +7,10 @@
 Makes a run on the simulated market for each number of events, stops it there, and resumes copies of it: from the
 snapshot that the stop took; from the one before it, as after a kill; without snapshots, which executes the record
 again; and with other code, which restores the state from the record. Prints seconds of the processor: to open the run,
-which includes reading the tape and restoring the snapshot, and from then on until the run continues. Uses a temporary
-folder. With ``--live``, the runs send orders to an exchange on localhost; the time to ask it when they are resumed is
-left out. ``--from-snapshots`` leaves out the last two resumes, which take as long as the run.
+which includes reading the tape and restoring the snapshot, and from then on until the run continues; then seconds of
+both on the clock. Uses a temporary folder. With ``--live``, the runs send orders to an exchange on localhost; the time
+to ask it when they are resumed is left out. ``--from-snapshots`` leaves out the last two resumes, which take as long as
+the run.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LARGE = Decimal(10**9)
 
 def main(lengths: list[int], *, live: bool, only_snapshots: bool) -> None:
     own = bootstrap.strategies.code_digest  # type: ignore[attr-defined]
-    print("events        stopped         killed          without snapshots   with other code")
+    print("events        stopped                  killed                   without snapshots        with other code")
     for length in lengths:
         with tempfile.TemporaryDirectory() as data:
             folder = asyncio.run(make_live(Path(data), length)) if live else simulated_run(Path(data), length)
@@ -45,7 +46,7 @@ def main(lengths: list[int], *, live: bool, only_snapshots: bool) -> None:
                 found.append(resume_copy(folder, place / "without", forget=ALL_STATES))
                 bootstrap.strategies.code_digest = lambda: "other"  # type: ignore[attr-defined]
                 found.append(resume_copy(folder, place / "other"))
-            figures = (f"{one.opened:>4.1f} + {one.continued:>4.1f}" for one in found)
+            figures = (f"{one.opened:>4.1f} + {one.continued:>4.1f} ({one.passed:>5.1f})" for one in found)
             print(f"{length:>9,}   ", "     ".join(figures), flush=True)
 
 

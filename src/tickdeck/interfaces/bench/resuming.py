@@ -24,11 +24,12 @@ ALL_STATES = 2
 
 
 class Resumed(NamedTuple):
-    """Seconds of the processor to open a run, and from then on until it continues. ``restored_from``: the ``seq`` of
-    the snapshot, 0 without one."""
+    """Seconds of the processor to open a run, and from then on until it continues. ``passed``: seconds of both on the
+    clock. ``restored_from``: the ``seq`` of the snapshot, 0 without one."""
 
     opened: float
     continued: float
+    passed: float
     restored_from: int
 
     @property
@@ -67,7 +68,7 @@ def resume_copy(folder: Path, place: Path, *, forget: int = 0) -> Resumed:
     copy = shutil.copytree(folder, place / folder.name)
     for newest in _states(copy)[:forget]:
         newest.unlink()
-    began = time.process_time()
+    at, began = time.perf_counter(), time.process_time()
     run = resume_run(copy)
     opened = time.process_time()
     if isinstance(run, LiveRun):
@@ -75,7 +76,8 @@ def resume_copy(folder: Path, place: Path, *, forget: int = 0) -> Resumed:
         run.close()
     else:
         _drive(run, run.caught_up)
-    return Resumed(opened - began, time.process_time() - opened, run.restored_from or 0)
+    continued = time.process_time() - opened
+    return Resumed(opened - began, continued, time.perf_counter() - at, run.restored_from or 0)
 
 
 def _states(run: Path) -> list[Path]:
