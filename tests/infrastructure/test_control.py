@@ -266,6 +266,23 @@ def test_an_id_of_other_characters_is_refused(tmp_path: Path, name: str) -> None
     assert not events
 
 
+def test_a_socket_that_is_there_takes_connections_before_the_run_accepts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = asyncio.start_unix_server
+
+    async def starting(*arguments: Any, **options: Any) -> asyncio.Server:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(socket_path(tmp_path)))  # a run that refuses it is taken for dead
+        return await start(*arguments, **options)
+
+    monkeypatch.setattr(asyncio, "start_unix_server", starting)
+    answer, _ = serve(tmp_path, lambda: query(tmp_path, "orders", {}))
+
+    assert answer == {"arguments": {}, "seq": 1}
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_leftover_socket_gives_no_answer(tmp_path: Path) -> None:
     assert ask(tmp_path, Request(command="halt")) is None
     with socket.socket(socket.AF_UNIX) as left:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
+from tickdeck.infrastructure.control import query
 from tickdeck.infrastructure.control.messages import socket_path
 
 
@@ -24,8 +25,14 @@ def tickdeck(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _has_begun(folder: Path) -> bool:
+    """Whether the run accepts commands: it listens a little earlier, and refuses them until then."""
+    health = query(folder, "health", {}, timeout=60)
+    return health is not None and health["seq"] > 0
+
+
 class Running:
-    """A run on the simulated market, in real time, whose log says when it has begun."""
+    """A run on the simulated market, in real time, that has begun."""
 
     def __init__(self, data: Path, *words: str) -> None:
         for path in data.glob("*/manifest.json"):  # of a run that was killed
@@ -44,7 +51,7 @@ class Running:
         # A full pipe would block the run.
         self._reading = threading.Thread(target=deque, args=(self._process.stderr, 0), daemon=True)
         self._reading.start()
-        while not any(socket_path(path.parent).exists() for path in data.glob("*/manifest.json")):
+        while not any(_has_begun(path.parent) for path in data.glob("*/manifest.json")):
             assert self._process.poll() is None
 
     @property

@@ -51,7 +51,7 @@ class ControlServer:
     async def __aenter__(self) -> ControlServer:
         try:
             self._server = await asyncio.start_unix_server(
-                self._serve, sock=_bound(self._path), limit=LONGEST, backlog=_BACKLOG
+                self._serve, sock=_listening(self._path), limit=LONGEST, backlog=_BACKLOG
             )
         except OSError as error:
             raise RunError(f"{self._path}: cannot listen for commands: {error.strerror or error}") from None
@@ -130,18 +130,21 @@ async def _line(reader: asyncio.StreamReader) -> bytes | None:
         return None if too_long else line
 
 
-def _bound(path: Path) -> socket.socket:
+def _listening(path: Path) -> socket.socket:
     """A socket at ``path`` that only the user can use. It replaces an old one, because this process has the run's
-    tape."""
+    tape. It appears there when it listens already: whoever connected before that would be refused, as by a dead run."""
     if not path.parent.is_dir():  # only the private folder for long paths
         path.parent.mkdir(mode=0o700)
     if path.parent.name == f"tickdeck-{os.getuid()}" and path.parent.stat().st_uid != os.getuid():
         raise OSError(0, f"{path.parent} belongs to another user")
-    path.unlink(missing_ok=True)
+    new = path.with_suffix(".new")  # not longer than the path, whose length is limited
+    new.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o177)
     try:
-        made.bind(str(path))
+        made.bind(str(new))
+        made.listen(_BACKLOG)
+        new.replace(path)
     except BaseException:
         made.close()
         raise
