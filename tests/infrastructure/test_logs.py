@@ -216,3 +216,18 @@ def test_lines_are_for_people_or_for_machines_as_wanted(out, people, is_json):
     assert text.startswith("{") == is_json
     assert "line" in text
     assert "\x1b" not in text  # no colours in a file
+
+
+def test_a_line_of_the_file_is_made_once(tmp_path: Path):
+    made = []
+
+    def current() -> TimerFired:
+        made.append(EVENT)
+        return EVENT
+
+    with log_to(io.StringIO(), folder=tmp_path, current=current):
+        bound_logger("tickdeck.test").info("one")
+        bound_logger("tickdeck.test").info("two")
+
+    assert len(made) == 2
+    assert [line["message"] for line in lines((tmp_path / LOG).read_text())] == ["one", "two"]

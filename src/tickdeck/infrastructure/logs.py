@@ -139,6 +139,18 @@ class _Stream(logging.StreamHandler[TextIO]):
 class _File(logging.handlers.RotatingFileHandler):
     """The same for a file. A full disk is reported by the tape, which cannot work without it."""
 
+    _formatted: tuple[logging.LogRecord, str] | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, made once: the base class asks for it twice, to see whether it still fits into the file."""
+        if self._formatted is None or self._formatted[0] is not record:
+            self._formatted = record, super().format(record)
+        return self._formatted[1]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        self._formatted = None  # a record may hold an exception with all its frames
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
 
