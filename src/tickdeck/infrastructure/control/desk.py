@@ -23,7 +23,7 @@ from tickdeck.domain.events import (
     SystemWarning,
 )
 from tickdeck.errors import ConfigError, format_value
-from tickdeck.infrastructure.control.messages import Answer, Request
+from tickdeck.infrastructure.control.messages import ARGUMENTS, Answer, Request
 
 __all__ = ["CommandDesk", "refused"]
 
@@ -79,12 +79,14 @@ class CommandDesk:
         if account and account not in self._accounts and request.command != "strategy-update":  # a parameter there
             there_is = ", ".join(self._accounts) or "none"
             return refused(f"this run has no account {account!r}; it has: {there_is}")
-        if not request.id:
-            return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)
-        if not _ID.fullmatch(request.id):
+        if request.id and not _ID.fullmatch(request.id):
             return refused("the id has other characters than letters, digits and .-_:, or more than 64 of them")
         if request.id in self._done:
             return self._answered(request)
+        if problem := _misnamed(request):
+            return refused(problem)
+        if not request.id:
+            return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)
         first = self._under_way.get(request.id)
         if first is not None:
             await asyncio.wait((first,))
@@ -205,3 +207,14 @@ def _problem(event: DomainEvent) -> str:
 def refused(why: str) -> Answer:
     """The answer to a request that was not recorded."""
     return Answer(accepted=False, problems=(why,))
+
+
+def _misnamed(request: Request) -> str:
+    """Why an argument cannot be meant; empty if all can. Without the symbol that it names wrongly, a command would be
+    about all of them. Commands that check their arguments themselves are left to do so."""
+    known = ARGUMENTS.get(request.command)
+    if known is None:
+        return ""
+    known = (*known, "account")
+    wrong = next((name for name in request.arguments if name not in known), None)
+    return "" if wrong is None else f"{request.command} has no argument {format_value(wrong)}; give {', '.join(known)}"

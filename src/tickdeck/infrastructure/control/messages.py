@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["COMMANDS", "LONGEST", "Answer", "QueryAnswer", "Request", "socket_path"]
+__all__ = ["ARGUMENTS", "COMMANDS", "LONGEST", "Answer", "QueryAnswer", "Request", "socket_path"]
 
 COMMANDS = frozenset(
     {
@@ -38,6 +38,16 @@ COMMANDS = frozenset(
     }
 )
 """The commands that a run accepts from outside."""
+
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "resume": (),
+    "cancel": ("order_id", "symbol"),
+    "flatten": ("symbol",),
+    "close": ("symbol",),
+    "adopt": ("currency",),
+}
+"""What these commands may be given besides ``account``. They are about everything if they name nothing. A halt is
+never refused."""
 
 LONGEST = 1 << 20
 """Bytes of a request or an answer."""
