@@ -186,7 +186,7 @@ def test_c38_trades_that_were_missed_are_fetched_by_id_and_none_comes_twice() ->
             await table.act("advance", by="2s")  # 1,700 trades while nobody may connect
             await table.act("advance", by="7s")
             await table.until(lambda: table.venue.venue.asked.get("requests.list", 0) == 2)
-            await table.act("advance", by="2s")
+            await table.act("advance", by="60s")  # the next trade, which shows that some were missed
             await table.until(lambda: sum(isinstance(event, TradeEvent) for event in events) >= 1_702)
             ids = [int(event.trade_id) for event in events if isinstance(event, TradeEvent)]
             assert ids == list(range(1, 1_703))
