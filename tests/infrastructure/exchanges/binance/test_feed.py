@@ -25,6 +25,7 @@ from tickdeck.infrastructure.exchanges.binance.market_data import (
     OpenConnection,
     SendText,
 )
+from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT
 
 
 def test_a_connection_subscribes_to_every_channel_of_every_symbol() -> None:
@@ -299,6 +300,21 @@ def test_a_lost_connection_is_reported_and_restored_with_growing_waits() -> None
     assert isinstance(told[1], FeedDisconnected)
     assert told[1].reason == "reset by peer"
     assert all(S // 2 << min(n, 4) <= wait <= 30 * S for n, wait in enumerate(waits))
+
+
+def test_a_venue_that_ends_every_connection_is_not_asked_more_often_than_it_allows() -> None:
+    venue = Venue()
+    opened = []
+    for number in range(2, 2 * BINANCE_SPOT.connects):
+        venue.hear(trade(number), connection=number - 1)
+        venue.protocol.closed(number - 1, venue.now, "reset by peer")
+        venue.pass_time(venue.protocol.next_due - venue.now)
+        assert OpenConnection(number) in venue.actions()
+        opened.append(venue.now)
+        venue.protocol.opened(number, venue.now)
+
+    later = opened[BINANCE_SPOT.connects :]
+    assert all(end - begin >= BINANCE_SPOT.connects_window for begin, end in zip(opened, later, strict=False))
 
 
 def test_a_silent_connection_is_replaced() -> None:

@@ -17,37 +17,26 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in ns. Sources: the venue's documentation of September 2026 (rest-api.md, web-socket-api.md,
     web-socket-streams.md, user-data-stream.md).
 
-    - ``connection_life``: the venue ends a connection after this time. ``ping_every``: how often it pings; it cuts the
-      connection ``pong_within`` after an unanswered ping. ``messages_per_second``: how many it accepts on a connection,
-      including pings and pongs. ``streams``: the most on one connection. ``connects``: how many connections an address
-      may open per ``connects_window``.
-    - ``receive_window``: how old a signed request may be on arrival; ``ahead``: how far its time may be ahead.
-    - ``engine_timeout``: after this time the venue answers "status unknown", although the engine may still take the
-      order.
+    - ``connection_life``: the venue ends a connection after this time. ``messages_per_second``: how many it accepts on
+      a connection, including pings and pongs. ``streams``: the most on one connection. ``connects``: how many
+      connections an address may open per ``connects_window``.
+    - ``receive_window``: how old a signed request may be on arrival.
     - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: the limits until ``exchangeInfo``
       announces others.
-    - ``archived_after``: after this time, orders that were never filled cannot be queried any more.
-    - ``amends``: how often an order can be amended.
     """
 
     name: str
     capabilities: ExchangeCapabilities
     connection_life: int = 24 * 3600 * _S
-    ping_every: int = 20 * _S
-    pong_within: int = 60 * _S
     messages_per_second: int = 5
     streams: int = 1024
     connects: int = 300
     connects_window: int = 300 * _S
     receive_window: int = 5 * _S
-    ahead: int = 1 * _S
-    engine_timeout: int = 10 * _S
     weight_a_minute: int = 6_000
     requests_5m: int = 61_000
     orders_10s: int = 100
     orders_a_day: int = 200_000
-    archived_after: int = 90 * 24 * 3600 * _S
-    amends: int = 10
 
 
 BINANCE_SPOT = Profile(

@@ -24,7 +24,6 @@ __all__ = ["Connections"]
 _S = 1_000_000_000  # ns in a second
 _EARLY = 30 * 60 * _S  # how long before the venue ends a connection the next one is opened
 _OVERLAP = 10 * _S  # how long both connections are read
-_SEND_EVERY = _S // 4  # below the venue's five messages a second, with room for pongs
 _STREAMS_PER_MESSAGE = 100  # the venue ignores very long messages
 _ATTEMPTS = 3  # to subscribe to the same stream
 
@@ -54,7 +53,8 @@ class Connections:
 
     ``on_message(connection, now, data)`` receives the messages of the active connection. ``on_lost()`` is called when
     no connection is open any more. A connection that is silent for ``stale_after`` ns is closed and opened again. A
-    lost one is opened again after a wait that doubles from 1 s to 30 s; half of the wait is random.
+    lost one is opened again after a wait that doubles from 1 s to 30 s; half of the wait is random. A venue that ends
+    each connection at once is not asked more often than the profile allows.
     """
 
     def __init__(
@@ -73,16 +73,19 @@ class Connections:
         self._output, self._statistics = output, statistics
         self._symbols, self._streams = symbols, streams
         self._profile, self._stale_after = profile, stale_after
+        self._send_every = _S // (profile.messages_per_second - 1)  # one a second is left for a pong
+        self._open_every = profile.connects_window // profile.connects
         self._random = random.Random(seed)
         self._on_message, self._on_lost = on_message, on_lost
         self._connections: dict[int, _Connection] = {}
-        self._number = self._message_id = self._failures = 0
+        self._number = self._message_id = self._failures = self._last_opening = 0
         self._reopen_due = NEVER
         self._lost = False
 
     def open(self, now: int, replaces: int = 0) -> None:
         """Open a connection. It takes over from the connection ``replaces``."""
         self._number += 1
+        self._last_opening = now
         self._connections[self._number] = _Connection(now, replaces)
         self._output.do(OpenConnection(self._number))
 
@@ -157,9 +160,9 @@ class Connections:
                 self._put_in_charge(number, other, now)
         replaced = self._connections.get(state.replaces)
         if replaced is not None:
-            replaced.renew_due = now + self._next_wait()
+            replaced.renew_due = self._next_opening(now)
         if not self._connections and self._reopen_due == NEVER:
-            self._reopen_due = now if state.state == "closing" else now + self._next_wait()
+            self._reopen_due = now if state.state == "closing" else self._next_opening(now)
 
     def replace(self, connection: int, now: int) -> None:
         """Open another connection, which will take over from this one."""
@@ -189,16 +192,17 @@ class Connections:
                     due.append(state.send_due)
         return min(due)
 
-    def _next_wait(self) -> int:
-        """The wait before the next attempt, ns: up to 1 s, 2 s, ... 30 s; half of it is random."""
+    def _next_opening(self, now: int) -> int:
+        """When to open the next connection, ns: after up to 1 s, 2 s, ... 30 s, of which half is random."""
         self._failures += 1
         longest = min(30 * _S, _S << min(self._failures - 1, 5))
-        return longest // 2 + int(self._random.random() * longest / 2)
+        due = now + longest // 2 + int(self._random.random() * longest / 2)
+        return max(due, self._last_opening + self._open_every)
 
     def _send(self, number: int, state: _Connection, now: int) -> None:
         if state.to_send and now >= state.send_due:
             self._output.do(SendText(number, state.to_send.popleft()))
-            state.send_due = now + _SEND_EVERY
+            state.send_due = now + self._send_every
 
     def _watch(self, number: int, state: _Connection, now: int) -> None:
         if now >= state.heard + self._stale_after:
