@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from operator import itemgetter
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 from tickdeck.application.bus.cursor import Cursor
@@ -258,7 +259,8 @@ class Mailbox:
             HANDLING.set(handling)
             try:
                 result = handler(entry.event)
-                if isinstance(result, Awaitable):  # a decorator may have run the coroutine itself
+                # A decorator may have run the coroutine itself. ``isinstance`` takes ten times as long.
+                if type(result) is CoroutineType or isinstance(result, Awaitable):
                     await result
             except BaseException as error:
                 handling.over = True

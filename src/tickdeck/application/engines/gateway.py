@@ -116,7 +116,7 @@ class VenueGateway:
             if self._venue.simulated:
                 refuse_unfinished(call, "the simulated venue's method")
             self._lanes[request.order_id] = deque()
-            self._calls[request.order_id] = asyncio.ensure_future(self._work(request, call))
+            self._calls[request.order_id] = asyncio.get_running_loop().create_task(self._work(request, call))
 
     async def _take_durable(self, request: Request) -> None:
         if request.event_id in self._cancelled_early:

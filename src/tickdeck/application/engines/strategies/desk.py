@@ -63,10 +63,12 @@ class Desk:
         decision_id = self._kernel.next_id()
         intents = tuple(map(self._on_grid, intents))
         named = tuple(
-            intent
-            if intent.order_id or intent.action != "order"
-            else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
-            for k, intent in enumerate(intents)
+            [
+                intent
+                if intent.order_id or intent.action != "order"
+                else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
+                for k, intent in enumerate(intents)
+            ]
         )
         portfolio = self._portfolio
         self._kernel.publish(
@@ -79,7 +81,7 @@ class Desk:
                 source=self.strategy_id,
             )
         )
-        return tuple(intent.order_id for intent in named)
+        return tuple([intent.order_id for intent in named])
 
     def bracket(self, intent: ActionIntent, expires: int, reason: str) -> str:
         """Publish the decision to enter with ``intent``, and the bracket order that begins with it, which ends its
