@@ -105,7 +105,7 @@ def test_a_copy_trader_killed_at_any_moment_ends_as_the_venue_says(example: Any,
 
 
 def run_example(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(EXAMPLE), *words], cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, str(EXAMPLE), *words], cwd=cwd, capture_output=True, text=True, timeout=180)
 
 
 @pytest.mark.long
@@ -123,9 +123,12 @@ def test_the_example_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
 
     assert (without_accounts.returncode, without_accounts.stderr.count("\n")) == (1, 1)
     assert "(-2015); on `tickdeck venue`, --lead opens the accounts" in without_accounts.stderr
-    assert (led.returncode, led.stderr, led.stdout) == (0, "", "fills of the leader: 1\n")
+    assert (led.returncode, led.stderr) == (0, "")
+    fills = int(led.stdout.removeprefix("fills of the leader: "))
+    assert fills in (1, 2)  # the best price of the moving market may have less than the order needs
     assert (copied.returncode, copied.stderr) == (0, "")
-    assert "3 copies in the store: 2 executed, 1 failed" in copied.stdout
+    assert f"{3 * fills} copies in the store: " in copied.stdout
+    assert all(said in copied.stdout for said in ("Ada   buy ", "Bob   buy ", "Carl  did not copy: "))
     assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
     assert address in gone.stderr
 
