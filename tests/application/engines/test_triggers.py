@@ -341,6 +341,17 @@ def test_a_condition_that_holds_already_fires_at_once() -> None:
     assert len(core.of("trading.halted")) == 1
 
 
+def test_an_update_sets_the_timer_for_its_time_of_day() -> None:
+    core = run(wish("price > 100")).trades("9")
+    for time in ("18:00", "16:00"):
+        assert command(core, "update", when=f"price > 100 or time >= {time} UTC") == []
+    core.feed(trade("9", ts=START + 19 * HOUR))
+
+    [event] = core.of("trigger.fired")
+    assert event.ts == START + 16 * HOUR
+    assert [timer.ts for timer in core.of("timer.fired")] == [START + 16 * HOUR]  # that of 18:00 was cancelled
+
+
 def test_a_trigger_that_expired_is_updated_with_a_later_time() -> None:
     core = run(wish("price > 10", expires="5s")).trades("9")
     core.feed(trade("9", ts=START + 6 * SECOND))

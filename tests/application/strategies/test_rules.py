@@ -597,6 +597,51 @@ def test_a_pause_leaves_one_timer_for_a_time_of_day() -> None:
     assert due == [START + 16 * HOUR, START + 24 * HOUR, START + 40 * HOUR]
 
 
+def test_an_update_sets_the_timer_for_its_time_of_day() -> None:
+    core = run(Rules(enter="price > 100", quantity="1"), trade("10"))
+    assert command(core, "update", enter="time >= 18:00 UTC") == []
+    assert command(core, "update", enter="time >= 16:00 UTC") == []
+    core.feed(tick("9", "11", ts=START + 19 * HOUR))
+
+    assert [event.ts for event in core.of("strategy.decision")] == [START + 16 * HOUR]
+    fired = [event.ts for event in core.of("timer.fired") if event.payload["name"] == "time of day"]
+    assert fired == [START + 16 * HOUR]  # that of 18:00 was cancelled
+
+
+def test_an_update_to_a_condition_that_holds_enters_at_once() -> None:
+    core = run(Rules(enter="price > 100", quantity="1"), trade("10", ts=START + 17 * HOUR))
+    assert command(core, "update", enter="time >= 16:00 UTC") == []
+
+    assert decided(core) == ["enter: time >= 16:00 UTC (time = 17:00 UTC)"]
+
+
+def test_an_update_without_a_time_of_day_cancels_the_timer() -> None:
+    core = run(Rules(enter="time >= 16:00 UTC", quantity="1"), trade("10"))
+    assert command(core, "update", enter="price > 100") == []
+    core.feed(tick("9", "11", ts=START + 19 * HOUR))
+
+    assert core.of("timer.fired") == []
+
+
+def test_an_update_during_a_pause_waits_for_its_end() -> None:
+    core = run(Rules(enter="price > 100", quantity="1"), trade("10"))
+    command(core, "pause")
+    assert command(core, "update", enter="time >= 16:00 UTC") == []
+    assert core.of("timer.set") == []
+    command(core, "activate")
+    core.feed(tick("9", "11", ts=START + 19 * HOUR))
+
+    assert [event.ts for event in core.of("strategy.decision")] == [START + 16 * HOUR]
+
+
+def test_rules_that_are_created_while_the_run_works_notice_a_time_of_day() -> None:
+    core = Core({}).start().feed(trade("10"))
+    assert command(core, "create", enter="time >= 16:00 UTC", quantity="1") == []
+    core.feed(tick("9", "11", ts=START + 19 * HOUR))
+
+    assert [event.ts for event in core.of("strategy.decision")] == [START + 16 * HOUR]
+
+
 @pytest.mark.parametrize("role", ["boss", "Exit", ""])
 def test_an_unknown_role_is_told_with_those_there_are(role: str) -> None:
     with pytest.raises(ConfigError, match=f"parameter role={role!r}: give entry or exit or management"):

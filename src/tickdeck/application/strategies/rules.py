@@ -85,8 +85,8 @@ class Rules(RulesParameters):
         self._traded: dict[str, None] = {}
         """The symbols whose price is that of a trade or a candle."""
         self._candles = LastCandles()
-        self._due = 0
-        """When the timer for a time of day fires (ns UTC)."""
+        self._timer = 0, 0
+        """The timer for a time of day: when it fires (ns UTC), and its id."""
         self._affected: dict[str, tuple[str, ...]] = {}
         self._uses = False, False
         """Whether the conditions use quotes or books, and the position."""
@@ -154,7 +154,7 @@ class Rules(RulesParameters):
         self._begun_as = self.symbol, self.side, self.role
         self._traded = {}
         self._candles = LastCandles()
-        self._due = 0
+        self._timer = 0, 0
         self._use_conditions()
 
     def _use_conditions(self) -> None:
@@ -177,6 +177,12 @@ class Rules(RulesParameters):
     def on_activated(self) -> None:
         if not self._rules:
             self.on_start()  # it was created while the run worked
+        self._look_again()
+
+    def on_updated(self) -> None:
+        self._look_again()
+
+    def _look_again(self) -> None:
         self._set_timer()
         for symbol in self._rules:
             self._decide(symbol)
@@ -395,13 +401,16 @@ class Rules(RulesParameters):
 
     def _set_timer(self) -> None:
         """Wake up at the next time of day that a condition names."""
-        if self._times:
-            now = self.clock.now()
-            midnight = now - now % _DAY
-            due = next((midnight + time for time in self._times if midnight + time > now), midnight + _DAY)
-            if due != self._due:  # it may be set already: a pause ends no timer
-                self._due = due
-                self.set_timer(_TIME_OF_DAY, due - now)
+        now = self.clock.now()
+        midnight = now - now % _DAY
+        due = next((midnight + time for time in self._times if midnight + time > now), midnight + _DAY)
+        due = due if self._times else 0
+        before, timer_id = self._timer
+        if due == before:
+            return  # it is set already: a pause ends no timer
+        if before > now:  # for a time that no condition names any more
+            self.cancel_timer(timer_id)
+        self._timer = (due, self.set_timer(_TIME_OF_DAY, due - now)) if due else (0, 0)
 
     # -- values ----------------------------------------------------------------------------------------------------
 

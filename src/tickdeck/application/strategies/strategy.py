@@ -157,6 +157,10 @@ class Strategy(Parametrised):
         """The strategy is active: called after ``on_start`` and after each pause. It missed the events and timers of
         the pause."""
 
+    def on_updated(self) -> None:
+        """A command changed parameters of the strategy, and its other attributes are what ``check_parameters`` made of
+        them. Not called during a pause: ``on_activated`` follows it."""
+
     def on_stop(self) -> None:
         """The run has ended. Orders are refused from here on."""
 

@@ -75,6 +75,7 @@ class StrategyEngine:
         CommandReceived,
         HandlerFailed,
         StrategyActivated,
+        StrategyUpdated,
         TimerFired,
         *(e for e, _ in MARKET),
         *(e for e, _ in OWN_ORDERS),

@@ -25,6 +25,7 @@ from tickdeck.domain.events import (
     RunStopped,
     SignalSnapshotEvent,
     StrategyActivated,
+    StrategyUpdated,
     TickEvent,
     TimerFired,
     TradeEvent,
@@ -113,6 +114,12 @@ class StrategySubscriptions:
             "on_activated",
             where=lambda event: event.strategy_id == strategy_id,
             handler=lambda _: strategy.on_activated(),
+        )
+        hear(
+            StrategyUpdated,
+            "on_updated",
+            where=lambda event: event.strategy_id == strategy_id,
+            handler=lambda _: strategy.on_updated(),
         )
         hear(RunStopped, "on_stop", handler=lambda _: strategy.on_stop())
         return subscriptions
