@@ -274,3 +274,26 @@ def test_flatten_sells_what_others_do_not_lock() -> None:
     assert (order.side, order.quantity) == (Side.SELL, D("1.5"))
     warnings = [event.message for event in core.of("system.warning")]  # type: ignore[attr-defined]
     assert warnings == ["flatten: 0.5 BTCUSDT stay, because orders of others lock them"]
+
+
+@pytest.mark.parametrize("parts", [["2"], ["0.5", "1.5"]])
+def test_coins_that_are_sold_before_any_price_are_a_position_at_the_price_of_the_fill(parts: list[str]) -> None:
+    """Such as by ``flatten`` right after the start: the account must not seem to be short of what it sold."""
+    core = Core().start("1000")
+    reading(core, "2", 0, "BTC")
+    core.feed(CommandReceived(command="flatten", ts=core.now))
+    (order,) = core.orders
+    assert (order.side, order.quantity) == (Side.SELL, D(2))
+    for part in parts:
+        core.fill(order, "100", part)
+    position = core.portfolio.account.position(BTC)
+    assert (position.quantity, position.realized_pnl, core.portfolio.valuation.deposits) == (0, 0, D(1200))
+    assert [event.event_type for event in core.tape.events if event.event_type.startswith("position.")] == [
+        "position.opened",
+        *["position.updated"] * (len(parts) - 1),
+        "position.closed",
+    ]
+    core.trades("110")
+    assert (core.portfolio.equity(), core.portfolio.pnl()) == (D(1200), 0)
+    assert (core.portfolio.owned.unowned(BTC), core.risk.exposure.position(BTC)) == (0, 0)
+    check_fold(core)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +40,7 @@ from tickdeck.domain.events import (
     TradeEvent,
     VenueBalanceReported,
     VenueExternalFillReported,
+    VenueFillReported,
     VenueLiquidationReported,
     VenueMarginCallReported,
     VenueRateReported,
@@ -48,7 +49,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.events.base import ENVELOPE
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, Quantity, plain
+from tickdeck.domain.values import ZERO, Money, Price, Quantity, plain
 
 __all__ = ["PortfolioEngine"]
 
@@ -69,8 +70,8 @@ class PortfolioEngine:
     figure, ``halt`` halts trading, ``ask`` alerts a person. The command ``adopt`` (``currency``, or all) takes the
     venue's figure afterwards.
 
-    The engine only receives market data while something waits for the first price of a symbol: coins that the account
-    had at the start, or an amount in another currency.
+    The engine only receives market data and reports of fills while something waits for the first price of a symbol:
+    coins that the account had at the start, or an amount in another currency.
     """
 
     component = "portfolio"
@@ -81,6 +82,7 @@ class PortfolioEngine:
         VenueRateReported,
         VenueMarginCallReported,
         VenueLiquidationReported,
+        VenueFillReported,
         OrderEvent,
         CommandReceived,
         *_PRICES,
@@ -245,6 +247,7 @@ class PortfolioEngine:
             report = replace(report, order_id=f"liquidation-{report.venue_trade_id}")
         instrument = self._instrument(report.symbol)
         average = self.account.position(report.symbol).average_price
+        self._bus.publish_all(self._price_holding(report.symbol, report.price, report.ts))
         self.owned.liquidate(report)
         booked = self.account.apply_fill(report, instrument)
         self._value(booked)
@@ -330,6 +333,20 @@ class PortfolioEngine:
                 subscription.cancel()
             self._watching.clear()
 
+    def on_fill_report(self, report: VenueFillReported) -> None:
+        """Value coins that wait for the first price of a symbol at that of its first fill, such as of a ``flatten``
+        before any market data, before the fill itself is booked."""
+        self._bus.publish_all(self._price_holding(report.symbol, report.price, report.ts))
+
+    def _price_holding(self, symbol: str, price: Price, ts: int) -> Sequence[PositionEvent]:
+        """Value coins that wait for the first price of a symbol. Returns the events of their position."""
+        if symbol not in self.account.unpriced:
+            return ()
+        before = self.account.position(symbol).quantity
+        moved = self.valuation.open_holding(symbol, price, self._market_data.price, ts)
+        self.owned.pay(moved, before)
+        return moved
+
     def _price_payments(self, event: MarketEvent) -> list[PositionEvent]:
         """Value what waited for a price. Returns the events of coins that were paid in or out."""
         before = self.account.position(event.symbol).quantity
@@ -366,6 +383,8 @@ class PortfolioEngine:
                 self._reported[event.currency] = None
             else:
                 self.differences.read(event.currency, held or ZERO, event.total, event.ts_ingress)
+        elif isinstance(event, VenueFillReported):
+            self._price_holding(event.symbol, event.price, event.ts)
         elif isinstance(event, AccountDifferenceFound):
             if event.policy == "adopt":
                 self.differences.forget(event.currency)
@@ -376,6 +395,7 @@ class PortfolioEngine:
         elif isinstance(event, VenueLiquidationReported) and not self._is_repeated(
             event.symbol, f"liquidation {event.venue_trade_id}"
         ):
+            self._price_holding(event.symbol, event.price, event.ts)
             self.owned.liquidate(event)
 
     # -- figures -----------------------------------------------------------------------------------------------------
@@ -458,6 +478,8 @@ class PortfolioEngine:
         if self.valuation.waits and not self._watching:
             own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
             self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in _PRICES]
+            before_execution: SubscribeOptions = {"priority": PRIORITY["execution"] + 1, "component": self.component}
+            self._watching.append(self._bus.subscribe(VenueFillReported, self.on_fill_report, **before_execution))
 
     def _state(self) -> StateUpdated:
         account = self.account

@@ -74,13 +74,18 @@ class Valuation:
             return []
         if self._unvalued:
             self._unvalued = [amount for amount in self._unvalued if not self._add(amount, price)]
+        return self.open_holding(symbol, last, price, ts)
+
+    def open_holding(self, symbol: str, first: Money, price: PriceOf, ts: int) -> list[PositionEvent]:
+        """Turn coins that wait for a price into a position at ``first``, the first price of ``symbol``: that of the
+        market, or of a fill that came before it. Returns the events of the position."""
         if symbol not in self._account.unpriced:
             return []
         self._in_cash = None
         instrument, held = self._instrument(symbol), self._account.unpriced[symbol]
-        moved = self._account.open_holding(instrument, last, ts)
+        moved = self._account.open_holding(instrument, first, ts)
         if moved:
-            self._count(_Amount(instrument.quote, EXACT.multiply(held, last), ZERO), price)
+            self._count(_Amount(instrument.quote, EXACT.multiply(held, first), ZERO), price)
         return moved
 
     def on_rate(self, currency: str, price: PriceOf) -> None:

@@ -23,14 +23,15 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     OrderRejectedEvent,
     PositionClosedEvent,
+    PositionEvent,
     PositionLiquidatedEvent,
-    PositionOpenedEvent,
     RiskLimitBreachedEvent,
     RunStopped,
     TickEvent,
     TradeEvent,
     TradingHalted,
     VenueBalanceReported,
+    VenueFillReported,
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT, RoundTrip
@@ -185,6 +186,7 @@ class _Collector:
             OrderFilledEvent: self._on_fill,
             PositionLiquidatedEvent: self._on_liquidated,
             VenueBalanceReported: self._on_balance,
+            VenueFillReported: self._on_fill_report,
             PositionClosedEvent: self._observer.on_closed,
             RiskLimitBreachedEvent: self._reasons.on_refused,
             OrderRejectedEvent: self._reasons.on_rejected,
@@ -287,14 +289,22 @@ class _Collector:
     def _value(self, event: MarketEvent) -> None:
         """Value the amounts that waited for a price of this symbol, as in the run."""
         before = self._valuation.deposits
-        booked = self._valuation.on_price(event.symbol, self._market.price, event.ts)
+        self._pay_in(before, self._valuation.on_price(event.symbol, self._market.price, event.ts), event.ts_ingress)
+
+    def _on_fill_report(self, report: VenueFillReported) -> None:
+        """Value coins that waited for a price at that of the first fill, as in the run."""
+        before = self._valuation.deposits
+        booked = self._valuation.open_holding(report.symbol, report.price, self._market.price, report.ts)
+        self._pay_in(before, booked, report.ts_ingress)
+
+    def _pay_in(self, before: Money, booked: list[PositionEvent], ts: int) -> None:
+        """Book coins that are a position now. ``before``: the value of all that was paid in before."""
         paid_in = EXACT.subtract(self._valuation.deposits, before)
         if paid_in:  # it was there from the start
             self._equity_curve.raise_by(paid_in)
-        for opened in booked:
-            assert isinstance(opened, PositionOpenedEvent)
-            self._journal.apply(msgspec.structs.replace(opened, ts_ingress=event.ts_ingress))
-            self._on_holdings(opened, event.ts_ingress)
+        for event in booked:
+            self._journal.apply(msgspec.structs.replace(event, ts_ingress=ts))
+            self._on_holdings(event, ts)
 
     def _on_fill(self, fill: _FillEvent) -> None:
         instrument = self._instrument(fill.symbol)
