@@ -29,7 +29,9 @@ from tickdeck.errors import RequestRefused
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.exchanges import exchange_venue
+from tickdeck.infrastructure.exchanges.binance import trading
 from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
+from tickdeck.infrastructure.resilience import CircuitBreaker
 
 pytestmark = pytest.mark.slow
 __all__ = ["keys", "short_lag"]  # fixtures
@@ -59,13 +61,19 @@ def unknown(run: LiveRun, name: str) -> list[str]:
     return [order.order_id for order in orders if order.status is OrderStatus.UNKNOWN]
 
 
+def patient_breaker(name: str, **settings: Any) -> CircuitBreaker:
+    """A breaker that stays closed: so many requests and answers are lost that five in a row are no rarity."""
+    return CircuitBreaker(name, **{**settings, "failures": 1_000})
+
+
 def agree(run: LiveRun, url: str) -> None:
     """Each account has the orders, fills and balances of the exchange, but for orders in doubt."""
     for name in NAMES:
         engines = run.core.account(name)
         truth = {order["client_id"]: order for order in ask(url, f"orders?account={name}")}
         for order_id, there in truth.items():
-            assert engines.execution.orders[order_id].filled == Decimal(there["filled"]), (name, order_id)
+            ours = engines.execution.orders[order_id]
+            assert ours.filled == Decimal(there["filled"]), (name, order_id, ours.status)
         for order in engines.execution.orders.values():
             assert order.order_id in truth or not order.filled
         for currency, amounts in ask(url, f"balances?account={name}")[name].items():
@@ -96,6 +104,7 @@ def test_an_account_whose_private_stream_ends_for_good_halts_alone_and_its_order
             with monkeypatch.context() as patched:
                 patched.setattr(BinanceExchange, "private_events", private_events)
                 patched.setattr(exchange_venue, "ASK_EVERY", 0.5)
+                patched.setattr(trading, "CircuitBreaker", patient_breaker)
                 runs.append(run := start_live_run(config(venue.url), tmp_path))
                 await drive(run, others_went_on(run))
             await asyncio.to_thread(agree, run, venue.url)
