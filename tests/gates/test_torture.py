@@ -105,6 +105,17 @@ def test_a_power_cut_leaves_what_a_folder_held_before_and_loses_what_was_not_syn
     assert (after / "made").exists() is (luck == "kept")
 
 
+def test_a_power_cut_leaves_nothing_of_a_socket_that_got_another_name(tmp_path: Path) -> None:
+    folder, after = tmp_path / "run", tmp_path / "after"
+    folder.mkdir()
+    after.mkdir()
+    disk = crash_disk.Disk(folder, holding=True)
+    disk.apply(crash_disk.Step("rename", str(folder / "control"), data=str(folder / "control.new").encode()))
+    disk.write_out(after, "kept", random.Random(1))
+
+    assert list(after.iterdir()) == []
+
+
 # -- the comparison finds what differs ------------------------------------------------------------------------------
 
 THERE = {"symbol": "BTCUSDT", "client_id": "a", "status": "FILLED", "filled": "1"}

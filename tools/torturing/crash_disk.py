@@ -205,7 +205,10 @@ class Disk:
             inode.size = step.number if step.call == "truncate" else max(inode.size, step.offset + len(step.data))
             inode.pending.append(step)
         elif step.call == "rename":
-            old, inode = step.data.decode(), self._names[step.data.decode()]
+            old = step.data.decode()
+            inode = self._names.get(old)
+            if inode is None:
+                return  # a socket: nobody opened it, and it holds nothing
             self._link({old: None, step.path: inode})
             if inode.is_folder:
                 self._move_content(old, step.path)
