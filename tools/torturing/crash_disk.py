@@ -206,11 +206,11 @@ class Disk:
             inode.pending.append(step)
         elif step.call == "rename":
             old = step.data.decode()
-            inode = self._names.get(old)
-            if inode is None:
+            moved = self._names.get(old)
+            if moved is None:
                 return  # a socket: nobody opened it, and it holds nothing
-            self._link({old: None, step.path: inode})
-            if inode.is_folder:
+            self._link({old: None, step.path: moved})
+            if moved.is_folder:
                 self._move_content(old, step.path)
         elif step.call == "unlink":
             self._link({step.path: None})
