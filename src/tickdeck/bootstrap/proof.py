@@ -58,7 +58,7 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         if not stretches:
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
         asked: set[str] = set()
-        last = record.last_seq
+        last = _last_seq_of(record)
         proofs = [_prove(folder, config, manifest, tape, stretch, asked, last, upto) for stretch in stretches]
     if not any(map(is_secret, asked)) and not is_as_written(manifest):
         what = "manifest.json was changed: what it says of the run does not give the run's nonce"
@@ -105,12 +105,12 @@ def _prove(
     tape: AnyReader,
     stretch: Stretch,
     asked: set[str],
-    last_seq: int,
+    last_seq: int | None,
     upto: int,
 ) -> tuple[Stretch, Verdict, list[str]]:
     """Prove a stretch. Returns it with the verdict, and with what has changed since it was made. Adds the names of the
-    strategies' parameters to ``asked``. ``last_seq`` is that of the record, to which a running run may have added
-    since. ``upto`` is the ``seq`` of the run's last event."""
+    strategies' parameters to ``asked``. ``last_seq`` is ``_last_seq_of`` the record. ``upto`` is the ``seq`` of the
+    run's last event."""
     then = stretch.code or code_of(manifest)
     config = with_kept_code(config, manifest, folder, then)
     strategies, code = strategies_as_recorded(config, manifest)
@@ -179,7 +179,7 @@ def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | 
     """
     with open_reader(tape) as reader:
         record = examine(reader, None, digest)
-        check = RecordCheck(reader.read(TapeQuery(last_seq=record.last_seq)), past=reader)
+        check = RecordCheck(reader.read(TapeQuery(last_seq=_last_seq_of(record))), past=reader)
         timers = Agenda()
         kernel = ProofKernel(tape=check, agenda=timers)
         wiring(kernel)
@@ -218,6 +218,12 @@ def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = Non
             faults.append(f"the record's digest is {found.digest}, not {digest}")
     complete = end is not None and end.completed and found.last_seq == end.last_seq and not faults
     return Examined(tuple(faults), complete, found.last_seq, found.digest)
+
+
+def _last_seq_of(record: Examined) -> int | None:
+    """Up to where a record is executed again, since a running run may have added to it after it was examined. ``None``
+    means all of it: what is behind the first fault is compared too."""
+    return None if record.faults else record.last_seq
 
 
 def _with_frames(record: Examined, folder: Path) -> Examined:
