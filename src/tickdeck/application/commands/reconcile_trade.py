@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Context, Decimal
+from decimal import Context
 
 from tickdeck.application.commands.messages import Command
 from tickdeck.application.commands.open_trades import OpenTrades
@@ -19,6 +19,7 @@ from tickdeck.domain.trading import (
     Silence,
     Trade,
     TradeStatus,
+    balance_changes,
     judge_silence,
 )
 from tickdeck.domain.values import ZERO, Money, Quantity
@@ -237,13 +238,14 @@ class TradeHandler:
             saga.hand_over(trade, outcome.doubt)
 
     def _settle(self, work: UnitOfWork, trade: Trade, outcome: Outcome, instrument: Instrument) -> None:
-        sign = trade.side.sign
-        changes = {
-            instrument.base: EXACT.multiply(outcome.quantity, Decimal(sign)),
-            instrument.quote: EXACT.multiply(outcome.notional, Decimal(-sign)),
-        }
-        for currency, fee in outcome.fees.items():
-            changes[currency] = EXACT.subtract(changes.get(currency, ZERO), fee)
+        changes = balance_changes(
+            trade.side,
+            outcome.quantity,
+            outcome.notional,
+            outcome.fees,
+            base=instrument.base,
+            quote=instrument.quote,
+        )
         for currency, change in changes.items():
             work.balances.get_or_new(trade.account_id, currency).settle(
                 change=change,

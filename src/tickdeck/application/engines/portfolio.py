@@ -48,7 +48,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.events.base import ENVELOPE
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT
+from tickdeck.domain.trading import EXACT, balance_changes
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, plain
 
 __all__ = ["PortfolioEngine"]
@@ -224,11 +224,8 @@ class PortfolioEngine:
         """Book a fill of somebody else's order as payments in and out."""
         if self._is_repeated(fill.symbol, fill.venue_trade_id):
             return
-        signed = EXACT.multiply(fill.quantity, fill.side.sign)
-        changes = {fill.base: signed, fill.quote: EXACT.multiply(-signed, fill.price)}
-        paid_in = fill.fee_currency or fill.quote
-        changes[paid_in] = EXACT.subtract(changes.get(paid_in, ZERO), fill.fee)
-        self._pay(changes, fill.ts)
+        notional, fees = EXACT.multiply(fill.price, fill.quantity), {fill.fee_currency or fill.quote: fill.fee}
+        self._pay(balance_changes(fill.side, fill.quantity, notional, fees, base=fill.base, quote=fill.quote), fill.ts)
 
     def on_margin_call(self, report: VenueMarginCallReported) -> None:
         """The venue warns of a liquidation."""

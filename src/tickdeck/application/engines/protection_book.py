@@ -24,7 +24,7 @@ from tickdeck.domain.events import (
     StrategyDecisionEvent,
 )
 from tickdeck.domain.risk import CountedOrder, Exposure
-from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Protection
+from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Protection, position_change
 from tickdeck.domain.values import ZERO, Quantity, Side
 
 __all__ = ["ProtectionBook"]
@@ -244,9 +244,7 @@ class ProtectionBook:
             p.end_exit(event.status, event.filled or ZERO)
 
     def _fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        change = EXACT.multiply(fill.quantity, fill.side.sign)
-        if fill.fee and fill.fee_currency == self._exposure.base(fill.symbol):
-            change = EXACT.subtract(change, fill.fee)
+        change = position_change(fill, self._exposure.base(fill.symbol))
         entry = self.protections.get(fill.order_id)
         if entry is not None:
             opened = self._reduce(fill.symbol, fill.side, change * entry.side.sign, fill.strategy_id)

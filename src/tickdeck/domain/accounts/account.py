@@ -24,7 +24,7 @@ from tickdeck.domain.events import (
     VenueLiquidationReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, Position
+from tickdeck.domain.trading import EXACT, Position, balance_changes
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["Account"]
@@ -177,10 +177,9 @@ class Account:
         """
         base, quote = instrument.base, instrument.quote
         fee, fee_currency = fill.fee, fill.fee_currency or quote
+        notional = EXACT.multiply(fill.price, fill.quantity)
+        changes = balance_changes(fill.side, fill.quantity, notional, {fee_currency: fee}, base=base, quote=quote)
         with localcontext(EXACT):
-            base_change = fill.quantity * fill.side.sign
-            changes = {base: base_change, quote: -base_change * fill.price}
-            changes[fee_currency] = changes.get(fee_currency, ZERO) - fee
             charged = (quote, fee * fill.price) if fee_currency == base else (fee_currency, fee)
             signed = changes[base]  # without a fee in base
             paid = charged[1] if charged[0] == quote else ZERO

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import NamedTuple
 
 from tickdeck.domain.events import (
@@ -13,7 +12,7 @@ from tickdeck.domain.events import (
     PositionEvent,
     VenueLiquidationReported,
 )
-from tickdeck.domain.trading import EXACT, FOR_ALL, Ownership
+from tickdeck.domain.trading import EXACT, FOR_ALL, Ownership, position_change
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
 
 __all__ = ["Owned", "OwnedPositions"]
@@ -74,14 +73,11 @@ class OwnedPositions:
 
     def take(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent, base: str) -> None:
         """Book a fill in a symbol whose base currency is ``base``."""
-        change = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
-        if fill.fee and fill.fee_currency == base:
-            change = EXACT.subtract(change, fill.fee)
-        self._take(fill.symbol, fill.strategy_id, change, fill.price)
+        self._take(fill.symbol, fill.strategy_id, position_change(fill, base), fill.price)
 
     def liquidate(self, report: VenueLiquidationReported) -> None:
         """Book what the venue closed by itself."""
-        change = EXACT.multiply(report.quantity, Decimal(report.side.sign))
+        change = EXACT.multiply(report.quantity, report.side.sign)
         self._take(report.symbol, "", change, report.price)
 
     def pay(self, moved: Iterable[DomainEvent], before: Quantity) -> None:

@@ -21,7 +21,7 @@ from tickdeck.domain.events import (
     PositionLiquidatedEvent,
     RiskApprovedEvent,
 )
-from tickdeck.domain.trading import EXACT
+from tickdeck.domain.trading import EXACT, position_change
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, TimeInForce
 
 __all__ = ["CountedOrder", "Exposure"]
@@ -289,9 +289,7 @@ class Exposure:
                 self._reducing[order.symbol][order.order_id] = order
 
     def _book(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        change = EXACT.multiply(fill.quantity, fill.side.sign)
-        if fill.fee and fill.fee_currency == self.base(fill.symbol):
-            change = EXACT.subtract(change, fill.fee)
+        change = position_change(fill, self.base(fill.symbol))
         self.positions[fill.symbol] = EXACT.add(self.position(fill.symbol), change)
 
     def _recount(self, order: CountedOrder, before: tuple[Quantity, Quantity]) -> None:

@@ -16,6 +16,7 @@ from tickdeck.domain.trading.copy_rules import (
     worst_price,
 )
 from tickdeck.domain.trading.copy_saga import CopySaga
+from tickdeck.domain.trading.fill_changes import balance_changes, position_change
 from tickdeck.domain.trading.order import Order, reservation
 from tickdeck.domain.trading.order_life_cycle import (
     ORDER_BY_FILL,
@@ -100,11 +101,13 @@ __all__ = [
     "TriggerSettings",
     "TriggerStatus",
     "TripFill",
+    "balance_changes",
     "check_symbol",
     "cut",
     "judge_silence",
     "merged_terms",
     "parse_action",
+    "position_change",
     "reservation",
     "terms_from_text",
     "terms_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from typing import TypeAlias
 
 from tickdeck.domain.events import (
@@ -17,6 +17,7 @@ from tickdeck.domain.events import (
     PositionUpdatedEvent,
 )
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading.fill_changes import position_change
 from tickdeck.domain.trading.ownership import Ownership, Part
 from tickdeck.domain.trading.position import EXACT, with_order
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill
@@ -103,16 +104,14 @@ class StrategyTrades:
 
     def _of_fill(self, fill: Fill) -> TripFill:
         instrument = self._instrument(fill.symbol)
-        signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
         fee, other_fees = fill.fee, dict[str, Money]()
-        if fill.fee_currency == instrument.base:  # it is subtracted from the received quantity
-            signed = EXACT.subtract(signed, fee)
+        if fill.fee_currency == instrument.base:
             fee = EXACT.multiply(fee, fill.price)
         elif fill.fee_currency not in ("", instrument.quote):
             fee, other_fees = ZERO, {fill.fee_currency: fee}
         return TripFill(
             ts=fill.ts_ingress,
-            signed=signed,
+            signed=position_change(fill, instrument.base),
             price=fill.price,
             fee=fee,
             other_fees=other_fees,
@@ -126,7 +125,7 @@ class StrategyTrades:
         """The venue closed a position by itself."""
         return TripFill(
             ts=event.ts_ingress,
-            signed=EXACT.multiply(event.quantity, Decimal(event.side.sign)),
+            signed=EXACT.multiply(event.quantity, event.side.sign),
             price=event.price,
             fee=event.fee,
             order_id=event.order_id if self._with_orders else "",
