@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Context
 
 from tickdeck.application.commands.messages import Command
 from tickdeck.application.commands.open_trades import OpenTrades
@@ -19,6 +18,7 @@ from tickdeck.domain.trading import (
     Silence,
     Trade,
     TradeStatus,
+    average_of,
     balance_changes,
     judge_silence,
 )
@@ -34,7 +34,6 @@ __all__ = [
     "TradeHandler",
 ]
 
-_AVERAGE = Context(prec=28)
 _CLOCKS_APART = 60_000_000_000  # ns between ours and the exchange's, at most
 _CONFLICTS = 20  # times that a result is saved again because another trade changed the same balance
 
@@ -212,7 +211,7 @@ class TradeHandler:
                 if outcome.doubt:
                     trade.doubt(outcome.doubt)
                 elif outcome.quantity:
-                    price = _AVERAGE.divide(outcome.notional, outcome.quantity)
+                    price = average_of(outcome.notional, outcome.quantity)
                     trade.confirm(price, outcome.quantity, outcome.fees)
                     self._settle(work, trade, outcome, await self._instrument(account_id, trade.symbol))
                 else:

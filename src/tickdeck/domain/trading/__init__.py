@@ -16,6 +16,7 @@ from tickdeck.domain.trading.copy_rules import (
     worst_price,
 )
 from tickdeck.domain.trading.copy_saga import CopySaga
+from tickdeck.domain.trading.exact import EXACT, average_of, cut
 from tickdeck.domain.trading.fill_changes import balance_changes, position_change
 from tickdeck.domain.trading.order import Order, reservation
 from tickdeck.domain.trading.order_life_cycle import (
@@ -26,7 +27,7 @@ from tickdeck.domain.trading.order_life_cycle import (
 )
 from tickdeck.domain.trading.ownership import FOR_ALL, Ownership
 from tickdeck.domain.trading.paused import PausedStrategies
-from tickdeck.domain.trading.position import EXACT, Position
+from tickdeck.domain.trading.position import Position
 from tickdeck.domain.trading.position_life_cycle import POSITION_TRANSITIONS, PositionStatus
 from tickdeck.domain.trading.protection import ExitOrder, ExitPlan, Protection
 from tickdeck.domain.trading.protection_life_cycle import PROTECTION_TRANSITIONS, ProtectionStatus
@@ -39,7 +40,7 @@ from tickdeck.domain.trading.protection_terms import (
 )
 from tickdeck.domain.trading.reconciliation import Reconciliation
 from tickdeck.domain.trading.reconciliation_life_cycle import RECONCILIATION_TRANSITIONS, ReconciliationStatus
-from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
+from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill
 from tickdeck.domain.trading.saga import Saga
 from tickdeck.domain.trading.silence import Silence, judge_silence
 from tickdeck.domain.trading.strategy_definition import StrategyDefinition
@@ -101,6 +102,7 @@ __all__ = [
     "TriggerSettings",
     "TriggerStatus",
     "TripFill",
+    "average_of",
     "balance_changes",
     "check_symbol",
     "cut",

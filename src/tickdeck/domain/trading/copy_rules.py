@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 
 from tickdeck.domain.aggregates import ValueObject
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
 from tickdeck.errors import ConfigError, DomainError
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Context
 from typing import ClassVar
 
 from tickdeck.domain.events import OrderEvent, OrderFilledEvent, OrderPartiallyFilledEvent
 from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.saga import Saga
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
 
 __all__ = ["CopySaga"]
-
-_AVERAGE = Context(prec=28)
 
 
 class CopySaga(Saga[CopyStatus]):
@@ -97,7 +94,7 @@ class CopySaga(Saga[CopyStatus]):
     def conclude(self, reason: str) -> None:
         """Confirm the trade of this attempt as far as it was filled, or roll it back."""
         if self._filled:
-            price: Price = _AVERAGE.divide(self._notional, self._filled)
+            price: Price = average_of(self._notional, self._filled)
             self.trade.confirm(price, self._filled, self._fees)
         else:
             self.trade.roll_back(reason)

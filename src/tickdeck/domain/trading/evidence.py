@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tickdeck.domain.events import VenueFillReported, VenueOrderReported
 from tickdeck.domain.trading.amend_requests import AmendRequests
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT
 from tickdeck.domain.values import Quantity, Side
 from tickdeck.errors import TickdeckError
 

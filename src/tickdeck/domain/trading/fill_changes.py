@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT
 from tickdeck.domain.values import ZERO, Money, Quantity, Side
 
 __all__ = ["balance_changes", "position_change"]

@@ -23,7 +23,6 @@ arrival:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Context
 from typing import Any, Self, TypeVar
 
 from tickdeck.domain.aggregates import AggregateRoot
@@ -55,16 +54,13 @@ from tickdeck.domain.trading.evidence import (
     check_fill,
     check_order_id,
 )
+from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.order_life_cycle import ORDER_BY_REPORT
-from tickdeck.domain.trading.position import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 
 __all__ = ["Order", "reservation"]
 
 E = TypeVar("E", bound=OrderEvent)
-
-_AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
-"""The context for averages. It does not depend on the thread's context, which a program may have changed."""
 
 _ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 _ONLY_SHOW_IT = (OrderStatus.SUBMITTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
@@ -187,7 +183,7 @@ class Order(AggregateRoot):
     @property
     def average_price(self) -> Price | None:
         """The average over all fills, quote per base, to 28 significant digits; ``None`` before the first fill."""
-        return _AVERAGE.divide(self.notional, self.filled) if self.filled else None
+        return average_of(self.notional, self.filled) if self.filled else None
 
     @property
     def reserved(self) -> Money:

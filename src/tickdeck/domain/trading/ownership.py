@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT
 from tickdeck.domain.values import ZERO, Quantity
 
 __all__ = ["FOR_ALL", "Ownership", "Part"]

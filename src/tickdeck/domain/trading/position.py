@@ -12,7 +12,7 @@ is first closed completely, then opened on the other side at the price of the fi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
+from decimal import Decimal, localcontext
 from typing import Any, Self
 
 import msgspec
@@ -26,19 +26,13 @@ from tickdeck.domain.events import (
     PositionUpdatedEvent,
     position_stream,
 )
+from tickdeck.domain.trading.exact import EXACT, average_of, cut
 from tickdeck.domain.trading.position_life_cycle import PositionStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 from tickdeck.errors import InvalidTransition
 
-__all__ = ["EXACT", "Position", "average_of", "with_order"]
+__all__ = ["Position", "with_order"]
 
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
-"""The decimal context of the books. Its precision is high enough that no sum or product of numbers from venues is
-rounded; the default of 28 digits is too low. It does not depend on the thread's context, which other code may
-change."""
-
-_COST_STEP = Decimal("1E-18")
-_AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _MAX_ORDERS = 100
 """How many orders and trades of a round trip a position remembers: the newest. Otherwise a position that is never flat
 would grow without limit."""
@@ -298,7 +292,7 @@ class Position(AggregateRoot):
             self.closed_by_trades = with_order(self.closed_by_trades, trade_id)
             if quantity < abs(held):
                 closed_quantity = -signed
-                closed_cost = _rounded(self.cost * closed_quantity / held, _COST_STEP)
+                closed_cost = cut(self.cost * closed_quantity / held)
                 self.cost -= closed_cost
             else:
                 closed_quantity, closed_cost = held, self.cost
@@ -324,19 +318,8 @@ def _named(how: str, order_id: str, trade_id: str) -> dict[str, Any]:
     return names
 
 
-def average_of(cost: Money, quantity: Quantity) -> Price:
-    """``cost`` / ``quantity`` to 28 significant digits; 0 if the quantity is 0."""
-    return _AVERAGE.divide(cost, quantity) if quantity else ZERO
-
-
 def with_order(orders: tuple[str, ...], order_id: str) -> tuple[str, ...]:
     """``orders`` with ``order_id`` added if it is new; at most the newest 100."""
     if not order_id or order_id in orders:
         return orders
     return (*orders, order_id)[-_MAX_ORDERS:]
-
-
-def _rounded(value: Decimal, step: Decimal) -> Decimal:
-    """``value`` rounded to ``step`` if it has more digits. Otherwise ``value`` itself, without added zeros."""
-    rounded = value.quantize(step, context=EXACT)
-    return value if value == rounded else rounded

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tickdeck.domain.events import ProtectionSetEvent, ProtectionTerms
-from tickdeck.domain.trading.position import EXACT, average_of
+from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.protection_life_cycle import ProtectionStatus
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side
 

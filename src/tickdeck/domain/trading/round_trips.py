@@ -8,10 +8,10 @@ from decimal import Decimal, localcontext
 import msgspec
 from msgspec.structs import replace
 
-from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.trading.exact import EXACT, cut
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
-__all__ = ["RoundTrip", "RoundTrips", "TripFill", "cut"]
+__all__ = ["RoundTrip", "RoundTrips", "TripFill"]
 
 
 class TripFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,15 +201,6 @@ class RoundTrips:
         return (worth - self._entered_for) * self._side.sign - self._fees
 
 
-_STEP = Decimal("1E-18")
-
-
 def _name(orders: list[str], order_id: str) -> None:
     if order_id and order_id not in orders[-1:]:
         orders.append(order_id)
-
-
-def cut(value: Decimal) -> Decimal:
-    """Returns ``value`` rounded to 18 decimals if it has more, because an average may be a repeating decimal."""
-    rounded = value.quantize(_STEP, context=EXACT)
-    return value if value == rounded else rounded

@@ -17,9 +17,10 @@ from tickdeck.domain.events import (
     PositionUpdatedEvent,
 )
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading.exact import EXACT
 from tickdeck.domain.trading.fill_changes import position_change
 from tickdeck.domain.trading.ownership import Ownership, Part
-from tickdeck.domain.trading.position import EXACT, with_order
+from tickdeck.domain.trading.position import with_order
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
 
