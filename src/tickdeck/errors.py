@@ -15,6 +15,7 @@
     ├── DomainError            a rule of trading forbids the change; nothing has changed
     │   ├── InsufficientBalance    less is free than is to be reserved
     │   ├── InvalidTransition      the life cycle has no such step
+    │   ├── InvalidValue           an aggregate cannot take this value
     │   └── AggregateNotFound      the store has no events of it
     └── ExchangeError          an exchange refused a request, or it could not be made
         ├── RequestRefused         the exchange refused it: nothing happened there
@@ -65,6 +66,7 @@ __all__ = [
     "InsufficientFunds",
     "InvalidSymbol",
     "InvalidTransition",
+    "InvalidValue",
     "NotSupported",
     "OutcomeUnknown",
     "ProtocolError",
@@ -179,6 +181,10 @@ class InsufficientBalance(DomainError):
 
 class InvalidTransition(DomainError):
     """The life cycle has no such step from the current status."""
+
+
+class InvalidValue(DomainError, ValueError):
+    """An aggregate cannot take this value; the message names the aggregate, the value, and what to give."""
 
 
 class AggregateNotFound(DomainError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 
 from tickdeck.domain.aggregates import AggregateRoot
+from tickdeck.domain.arguments import check_amount, check_name
 from tickdeck.domain.events import BalanceEvent, DomainEvent, balance_stream
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, plain
@@ -30,6 +29,8 @@ class BalanceAggregate(AggregateRoot):
 
     def __init__(self, account_id: str, currency: str) -> None:
         super().__init__()
+        check_name("BalanceAggregate: account_id", account_id)
+        check_name("BalanceAggregate: currency", currency)
         self.account_id = account_id
         self.currency = currency
         self.user_id = ""
@@ -55,12 +56,11 @@ class BalanceAggregate(AggregateRoot):
         """Adopt what the exchange reports. The difference counts as paid in or out.
 
         Do this only while the account has no open trade: the report may or may not contain the fill of one, in any of
-        its currencies, and a fill must not count twice. Raises ``DomainError`` if an amount is no finite ``Decimal``.
+        its currencies, and a fill must not count twice. Raises ``InvalidValue`` if an
+        amount is no finite ``Decimal``, or ``locked`` is negative.
         """
-        for name, amount in (("total", total), ("locked", locked)):
-            given: object = amount
-            if not isinstance(given, Decimal) or not given.is_finite():
-                raise DomainError(f"observe: {name} is {given!r}; give a finite decimal.Decimal")
+        check_amount("observe: total", total)
+        check_amount("observe: locked", locked, least=ZERO)
         if total == self.total and locked == self.locked and (self.version or self.get_domain_events()):
             return
         change = EXACT.subtract(total, self.total)
@@ -68,7 +68,7 @@ class BalanceAggregate(AggregateRoot):
 
     def reserve(self, amount: Money) -> None:
         """Set ``amount`` aside. Raises ``InsufficientBalance`` if less is free."""
-        _check_amount("reserve", amount)
+        check_amount("reserve: the amount", amount, above=ZERO)
         if amount > self.free:
             raise InsufficientBalance(
                 f"account {self.account_id}: needs {plain(amount)} {self.currency}, but has {plain(self.free)} free"
@@ -77,13 +77,15 @@ class BalanceAggregate(AggregateRoot):
 
     def release(self, amount: Money) -> None:
         """What was set aside is free again. Raises ``DomainError`` if less is reserved."""
+        check_amount("release: the amount", amount, least=ZERO)
         self.settle(change=ZERO, released=amount)
 
     def settle(self, *, change: Money, released: Money = ZERO, fee: Money = ZERO) -> None:
         """A trade changed the balance by ``change``, which contains ``-fee``; ``released`` of what was set aside is
-        free again."""
-        if released:
-            _check_amount("release", released)
+        free again. Raises ``DomainError`` if less is reserved."""
+        check_amount("settle: the change", change)
+        check_amount("settle: what is released", released, least=ZERO)
+        check_amount("settle: the fee", fee)
         if released > self.reserved:
             raise DomainError(
                 f"account {self.account_id}: {released} {self.currency} cannot be released, only {self.reserved} are "
@@ -136,8 +138,3 @@ class BalanceAggregate(AggregateRoot):
                 fee=fee,
             )
         )
-
-
-def _check_amount(what: str, amount: object) -> None:
-    if not isinstance(amount, Decimal) or not amount.is_finite() or amount <= 0:
-        raise DomainError(f"{what}: the amount is {amount!r}; give a finite decimal.Decimal above 0")

@@ -57,6 +57,7 @@ from tickdeck.domain.trading.evidence import (
 from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.order_life_cycle import ORDER_BY_REPORT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.errors import InvalidValue, format_value
 
 __all__ = ["Order", "reservation"]
 
@@ -146,6 +147,7 @@ class Order(AggregateRoot):
     @classmethod
     def submit(cls, submitted: OrderSubmittedEvent) -> Self:
         """A new order for a repository: add it, save it, and send it once it is durable."""
+        _check_kind("Order.submit", submitted, OrderSubmittedEvent)
         order = cls(submitted)
         order._raised.append(submitted)
         return order
@@ -232,6 +234,8 @@ class Order(AggregateRoot):
         Raises ``OrderEvidenceError`` if the report is about another order, counts more than was ordered, or answers an
         amend that was not requested or is impossible.
         """
+        if not self._in_run:
+            _check_kind("apply_report", report, VenueOrderReported)
         tells_status = self._record(report)
         if not self._in_run:
             self._raised.append(report)
@@ -285,6 +289,8 @@ class Order(AggregateRoot):
         Raises ``OrderEvidenceError`` if the fill is for another order or side, has no trade id, or would fill more than
         was ordered.
         """
+        if not self._in_run:
+            _check_kind("apply_fill", fill, VenueFillReported)
         if not check_fill(self, self._trade_ids, fill, self._largest_quantity):
             return []
         if not self._in_run:
@@ -448,3 +454,8 @@ class Order(AggregateRoot):
         if not self._in_run:
             self._raised.append(event)
         return event
+
+
+def _check_kind(call: str, given: object, wanted: type[DomainEvent]) -> None:
+    if not isinstance(given, wanted):
+        raise InvalidValue(f"{call}: {format_value(given)} is given; give one of {wanted.__name__}")

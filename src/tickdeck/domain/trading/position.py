@@ -18,6 +18,7 @@ from typing import Any, Self
 import msgspec
 
 from tickdeck.domain.aggregates import AggregateRoot
+from tickdeck.domain.arguments import check_amount, check_name, check_side
 from tickdeck.domain.events import (
     DomainEvent,
     PositionClosedEvent,
@@ -29,7 +30,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.trading.exact import EXACT, average_of, cut
 from tickdeck.domain.trading.position_life_cycle import PositionStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
-from tickdeck.errors import InvalidTransition
+from tickdeck.errors import InvalidTransition, InvalidValue, format_value
 
 __all__ = ["Position", "with_order"]
 
@@ -85,6 +86,8 @@ class Position(AggregateRoot):
         self, symbol: str, account_id: str = "main", currency: str = "", user_id: str = "", *, in_run: bool = False
     ) -> None:
         super().__init__(in_run=in_run)
+        check_name("Position: symbol", symbol)
+        check_name("Position: account_id", account_id)
         self.symbol: str = symbol
         self.account_id: str = account_id
         self.currency: str = currency
@@ -136,8 +139,14 @@ class Position(AggregateRoot):
         return average_of(self.cost, self.quantity)
 
     def unrealized_pnl(self, price: Price) -> Money:
-        """The exact profit (quote, before fees) of closing the whole position at ``price``."""
-        return EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost)
+        """The exact profit (quote, before fees) of closing the whole position at ``price``. Raises ``InvalidValue`` if
+        that is no ``Decimal``."""
+        try:
+            return EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost)
+        except TypeError:
+            raise InvalidValue(
+                f"position {self.symbol}: the price is {format_value(price)}; give a decimal.Decimal"
+            ) from None
 
     @property
     def net_realized_pnl(self) -> Money:
@@ -146,7 +155,9 @@ class Position(AggregateRoot):
 
     def net_pnl(self, price: Price, fee_rate: Decimal = ZERO) -> Money:
         """The profit (quote) since the position was created, after fees, if all of it were closed at ``price`` with a
-        fee of ``fee_rate`` of the notional."""
+        fee of ``fee_rate`` of the notional. Raises ``InvalidValue`` if one of them is no finite ``Decimal``."""
+        check_amount(f"position {self.symbol}: the price", price)
+        check_amount(f"position {self.symbol}: the fee rate", fee_rate)
         fee = EXACT.multiply(EXACT.multiply(abs(self.quantity), price), fee_rate)
         return EXACT.subtract(EXACT.add(self.net_realized_pnl, self.unrealized_pnl(price)), fee)
 
@@ -166,9 +177,9 @@ class Position(AggregateRoot):
         """Book a fill of ``quantity`` (base, above 0) at ``price`` (quote) by an order, a trade, or both. Returns the
         position's event; if the position changes sides, ``position.closed`` and ``position.opened``.
 
-        ``fee`` is in quote, and negative for a rebate. ``ts`` is the time of the fill, ns UTC. Raises ``ValueError`` if
-        ``quantity`` is not above 0, ``price`` is negative, or one of them is no finite ``Decimal``; nothing has changed
-        then.
+        ``fee`` is in quote, and negative for a rebate. ``ts`` is the time of the fill, ns UTC. Raises ``InvalidValue``
+        if ``quantity`` is not above 0, ``price`` is negative, or one of them is no finite ``Decimal``; nothing has
+        changed then.
         """
         if not self._in_run:  # in a run, the fill is an event, which was checked
             self._check_fill(side, price=price, quantity=quantity, fee=fee)
@@ -261,21 +272,17 @@ class Position(AggregateRoot):
         return event
 
     def _check_fill(self, side: object, **amounts: object) -> None:
-        if not isinstance(side, Side):
-            raise ValueError(f"position {self.symbol}: the side of a fill is {side!r}; give Side.BUY or Side.SELL")
+        check_side(f"position {self.symbol}: the side of a fill", side)
         for name, amount in amounts.items():
-            if not isinstance(amount, Decimal) or not amount.is_finite():
-                raise ValueError(
-                    f"position {self.symbol}: the {name} of a fill is {amount!r}; give a finite decimal.Decimal"
-                )
+            check_amount(f"position {self.symbol}: the {name} of a fill", amount)
 
     def _move(self, side: Side, price: Price, quantity: Quantity, order_id: str, trade_id: str) -> Money:
         """The arithmetic of a fill. Returns the profit that it realized (quote, before fees), which is 0 if it closed
         nothing."""
         if not quantity > 0:
-            raise ValueError(f"position {self.symbol}: the quantity of a fill is {quantity}; it must be above 0")
+            raise InvalidValue(f"position {self.symbol}: the quantity of a fill is {quantity}; it must be above 0")
         if price < 0:
-            raise ValueError(f"position {self.symbol}: the price of a fill is {price}; it must not be negative")
+            raise InvalidValue(f"position {self.symbol}: the price of a fill is {price}; it must not be negative")
         with localcontext(EXACT):
             signed = quantity * side.sign
             held = self.quantity

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from tickdeck.domain.aggregates import AggregateRoot
+from tickdeck.domain.arguments import check_name, check_texts
 from tickdeck.domain.events import (
     DomainEvent,
     StrategyActivated,
@@ -37,6 +38,7 @@ class StrategyDefinition(AggregateRoot):
         self, strategy_id: str, name: str = "", role: StrategyRole | None = None, *, in_run: bool = False
     ) -> None:
         super().__init__(in_run=in_run)
+        check_name("StrategyDefinition: strategy_id", strategy_id)
         self.strategy_id = strategy_id
         self.name = name
         self.role = role
@@ -62,7 +64,9 @@ class StrategyDefinition(AggregateRoot):
     # -- decisions ---------------------------------------------------------------------------------------------------
 
     def create(self, strategy_type: str, created_by: str, parameters: Mapping[str, str]) -> StrategyCreated:
+        """Define it. ``strategy_type`` is its class, ``created_by`` who asked for it."""
         self._check(_S.CREATED)
+        check_texts(f"strategy {self.strategy_id}: parameters", parameters)
         return self._decided(
             StrategyCreated(
                 **self.labels, strategy_type=strategy_type, created_by=created_by, parameters=dict(parameters)
@@ -73,17 +77,21 @@ class StrategyDefinition(AggregateRoot):
         """Change ``parameters``; the others stay."""
         if self.status not in STRATEGY_TRANSITIONS[self.status]:
             raise InvalidTransition(f"strategy {self.strategy_id} is {self.status}; it cannot be updated")
+        check_texts(f"strategy {self.strategy_id}: parameters", parameters)
         return self._decided(StrategyUpdated(**self.labels, parameters=dict(parameters), reason=reason))
 
     def activate(self, reason: str) -> StrategyActivated:
+        """It decides from now on."""
         self._check(_S.ACTIVE)
         return self._decided(StrategyActivated(**self.labels, reason=reason))
 
     def pause(self, reason: str) -> StrategyPaused:
+        """It decides nothing until it is activated again."""
         self._check(_S.PAUSED)
         return self._decided(StrategyPaused(**self.labels, reason=reason))
 
     def delete(self, reason: str) -> StrategyDeleted:
+        """It ends for good."""
         self._check(_S.DELETED)
         return self._decided(StrategyDeleted(**self.labels, reason=reason))
 

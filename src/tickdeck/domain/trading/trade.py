@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Self
 
 from tickdeck.domain.aggregates import AggregateRoot
+from tickdeck.domain.arguments import check_amount, check_name, check_side
 from tickdeck.domain.events import (
     DomainEvent,
     TradeExecutedEvent,
@@ -18,7 +18,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
-from tickdeck.errors import DomainError, InvalidTransition
+from tickdeck.errors import InvalidTransition, InvalidValue, format_value
 
 __all__ = ["Trade"]
 
@@ -28,7 +28,8 @@ class Trade(AggregateRoot):
 
     ``reserve`` comes before the order is sent, and is durable by then. Then exactly one of ``confirm`` and
     ``roll_back`` ends it, or ``doubt`` comes in between if the outcome is unknown. Each raises ``InvalidTransition``
-    where ``TRADE_TRANSITIONS`` has no such step.
+    where ``TRADE_TRANSITIONS`` has no such step, and ``InvalidValue`` for an amount or a name that makes no sense;
+    nothing has changed then.
     """
 
     def __init__(self, account_id: str, trade_id: str) -> None:
@@ -73,14 +74,21 @@ class Trade(AggregateRoot):
         user_id: str = "",
         copied_from: str = "",
     ) -> Self:
-        """Set what the trade is about. This is no event yet: ``reserve`` or ``roll_back`` records it. Raises
-        ``DomainError`` if ``limit`` is no finite ``Decimal`` above 0."""
+        """Set what the trade is about. This is no event yet: ``reserve`` or ``roll_back`` records it.
+
+        ``quantity`` is in base and ``limit`` in quote, ``None`` for an order at market; both are above 0. ``order_id``
+        is the client order id that is sent. Raises ``InvalidValue``.
+        """
         self._check(TradeStatus.RESERVED)
-        given: object = limit
-        if given is not None and (not isinstance(given, Decimal) or not given.is_finite()):
-            raise DomainError(f"trade {self.trade_id}: its limit is {given!r}; give a finite decimal.Decimal, or None")
-        if limit is not None and limit <= 0:
-            raise DomainError(f"trade {self.trade_id}: its limit is {limit}; it must be above 0")
+        about = f"trade {self.trade_id}"
+        check_name("a trade: its trade_id", self.trade_id)
+        check_name(f"{about}: its account_id", self.account_id)
+        check_name(f"{about}: its symbol", symbol)
+        check_side(f"{about}: its side", side)
+        check_amount(f"{about}: its quantity", quantity, above=ZERO)
+        if limit is not None:
+            check_amount(f"{about}: its limit", limit, above=ZERO)
+        check_name(f"{about}: its order_id", order_id)
         self.symbol, self.side, self.quantity, self.limit = symbol, side, quantity, limit
         self.order_id, self.user_id, self.copied_from = order_id, user_id, copied_from
         return self
@@ -111,14 +119,23 @@ class Trade(AggregateRoot):
         )
 
     def reserve(self, amount: Money, currency: str) -> None:
-        """Phase one: ``amount`` units of ``currency`` are set aside for it."""
-        if not currency:
-            raise DomainError(f"trade {self.trade_id}: name the currency that is reserved for it")
+        """Phase one: ``amount`` units of ``currency``, above 0, are set aside for it."""
+        check_amount(f"trade {self.trade_id}: the amount that is reserved", amount, above=ZERO)
+        check_name(f"trade {self.trade_id}: the currency that is reserved", currency)
         self._raise(TradeStatus.RESERVED, TradeReservedEvent, reserved=amount, reserved_currency=currency)
 
     def confirm(self, price: Price, quantity: Quantity, fees: Mapping[str, Money]) -> None:
         """Phase two: it was executed. ``price`` is the average of the fills, ``quantity`` their sum, ``fees`` are by
-        currency."""
+        currency, negative for a rebate."""
+        about = f"trade {self.trade_id}"
+        check_amount(f"{about}: the executed price", price, least=ZERO)
+        check_amount(f"{about}: the executed quantity", quantity, least=ZERO)
+        given: object = fees
+        if not isinstance(given, Mapping):
+            raise InvalidValue(f"{about}: its fees are {format_value(given)}; give a dict of amounts by currency")
+        for name, paid in fees.items():
+            check_name(f"{about}: the currency of a fee", name)
+            check_amount(f"{about}: the fee in {name}", paid)
         [(currency, fee)] = fees.items() if len(fees) == 1 else [("", ZERO)]
         self._raise(
             TradeStatus.EXECUTED,

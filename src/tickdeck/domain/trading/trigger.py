@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from tickdeck.domain.aggregates import AggregateRoot, ValueObject
+from tickdeck.domain.arguments import check_name, check_texts
 from tickdeck.domain.conditions import parse_condition
 from tickdeck.domain.events import (
     DomainEvent,
@@ -21,7 +22,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading.trigger_action import parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
-from tickdeck.errors import ConfigError, InvalidTransition
+from tickdeck.errors import ConfigError, InvalidTransition, InvalidValue, format_value
 
 __all__ = ["Trigger", "TriggerSettings"]
 
@@ -41,8 +42,12 @@ class TriggerSettings(ValueObject, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         mistakes = []
         for name, parse in (("when", parse_condition), ("then", parse_action)):
+            text: object = getattr(self, name)
+            if not isinstance(text, str):
+                mistakes.append(f"{name} is {format_value(text)}; give a text")
+                continue
             try:
-                parse(getattr(self, name))
+                parse(text)
             except ConfigError as error:
                 mistakes.append(f"{name}: {error}")
         if self.every and self.once:
@@ -62,6 +67,7 @@ class Trigger(AggregateRoot):
 
     def __init__(self, trigger_id: str, *, in_run: bool = False) -> None:
         super().__init__(in_run=in_run)
+        check_name("Trigger: trigger_id", trigger_id)
         self.trigger_id = trigger_id
         self.status = TriggerStatus.NEW
         self.settings: TriggerSettings | None = None
@@ -85,6 +91,7 @@ class Trigger(AggregateRoot):
     # -- decisions ---------------------------------------------------------------------------------------------------
 
     def create(self, settings: TriggerSettings, created_by: str) -> TriggerCreated:
+        """Watch ``settings`` from now on; ``created_by`` asked for it."""
         self._check(TriggerStatus.ACTIVE)
         return self._decided(TriggerCreated(**self._set(settings), created_by=created_by))
 
@@ -103,6 +110,7 @@ class Trigger(AggregateRoot):
             return None
         if not holds or (self.fired and now - self.fired_ts < settings.every):
             return self._decided(TriggerEvaluated(trigger_id=self.trigger_id, holds=holds, ts=now))
+        check_texts(f"trigger {self.trigger_id}: values", values)
         return self._decided(
             TriggerFired(
                 trigger_id=self.trigger_id,
@@ -116,10 +124,12 @@ class Trigger(AggregateRoot):
         )
 
     def expire(self) -> TriggerExpired:
+        """Its time is over without a firing."""
         self._check(TriggerStatus.EXPIRED)
         return self._decided(TriggerExpired(trigger_id=self.trigger_id))
 
     def delete(self, reason: str) -> TriggerDeleted:
+        """It ends for good."""
         self._check(TriggerStatus.DELETED)
         return self._decided(TriggerDeleted(trigger_id=self.trigger_id, reason=reason))
 
@@ -145,6 +155,9 @@ class Trigger(AggregateRoot):
             self.status = TriggerStatus.DELETED
 
     def _set(self, settings: TriggerSettings) -> dict[str, Any]:
+        given: object = settings
+        if not isinstance(given, TriggerSettings):
+            raise InvalidValue(f"trigger {self.trigger_id}: {format_value(given)} is given; give TriggerSettings(...)")
         names = TriggerSettings.__struct_fields__
         return {"trigger_id": self.trigger_id} | {name: getattr(settings, name) for name in names}
 
