@@ -112,6 +112,7 @@ def test_the_docs_list_every_metric(scraped) -> None:
     listed = {line.split("`")[1].partition("{")[0] for line in table.splitlines() if line.startswith("| `tickdeck_")}
 
     if_any = {"tickdeck_breaker_state", "tickdeck_dropped_total", "tickdeck_locked_by_others"}
+    if_any |= {"tickdeck_feed_counts_total", "tickdeck_rate_limit_used_ratio"}
     assert listed == own | if_any
 
 
@@ -257,6 +258,10 @@ def test_a_run_with_real_orders_becomes_ready_and_shows_its_feeds_and_round_trip
     assert found["tickdeck_order_round_trip_seconds_count"][()] > 0
     assert ("mailbox of gateway",) in found["tickdeck_queue_depth"]
     assert found["tickdeck_feed_silence_seconds"][("BTCUSDT",)] < 60
+    assert found["tickdeck_feed_counts_total"][("connections",)] == 1
+    assert found["tickdeck_feed_counts_total"][("received",)] > 0
+    assert found["tickdeck_unknown_reports_total"][()] == 0
+    assert found["tickdeck_rate_limit_used_ratio"][("main", "weight in 60 s")] > 0
 
 
 @pytest.mark.parametrize(

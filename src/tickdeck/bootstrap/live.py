@@ -54,7 +54,7 @@ from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
 from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.frame_segments import GoneSegment
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter, refuse_gone
-from tickdeck.infrastructure.resilience import BreakerTransition, Limited
+from tickdeck.infrastructure.resilience import BreakerTransition, Limited, RateLimiter
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
@@ -187,6 +187,7 @@ class LiveRun(Session):
         """Share the limits of the venue, and hear the circuit breakers."""
         if isinstance(feed, Limited) and isinstance(account.exchange, Limited):
             feed.limits = account.exchange.limits  # the venue counts them together, by our address
+            account.exchange.connects = feed.connects
 
         def hear(transition: BreakerTransition) -> None:
             if watched.name:
@@ -281,6 +282,17 @@ class LiveRun(Session):
     def intake(self) -> FrameIntake:
         """What waits between the sockets and the kernel."""
         return self._intake
+
+    @property
+    def feed(self) -> MarketDataFeed:
+        """Where the market data comes from."""
+        return self._feed
+
+    @property
+    def limiters(self) -> dict[str, RateLimiter]:
+        """What keeps the venue's rate limits, by account; empty if the orders are on paper."""
+        exchanges = {name: account.exchange for name, account in self._live_accounts.items()}
+        return {name: exchange.limits for name, exchange in exchanges.items() if isinstance(exchange, Limited)}
 
     def caught_up(self) -> bool:
         return self.driver.has_caught_up

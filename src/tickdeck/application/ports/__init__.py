@@ -24,6 +24,7 @@ from tickdeck.application.ports.exchange import (
 )
 from tickdeck.application.ports.market_data import (
     ContinuingFeed,
+    CountingFeed,
     Frame,
     ListingFeed,
     MarketDataFeed,
@@ -53,6 +54,7 @@ __all__ = [
     "Balance",
     "ContinuingFeed",
     "ConversionExchange",
+    "CountingFeed",
     "EdgeCursors",
     "EventStore",
     "Exchange",

@@ -61,6 +61,14 @@ class ListingFeed(MarketDataFeed, Protocol):
 
 
 @runtime_checkable
+class CountingFeed(MarketDataFeed, Protocol):
+    """A feed that counts what it does, such as the connections that it opens and the gaps that it finds."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Each count by its name, since the process began. None of them becomes smaller."""
+
+
+@runtime_checkable
 class RememberingFeed(MarketDataFeed, Protocol):
     """A feed that fetches what was missed while a run was down. With any other feed, that is a gap."""
 

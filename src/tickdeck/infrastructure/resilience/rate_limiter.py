@@ -50,10 +50,11 @@ class _Window:
 
 @runtime_checkable
 class Limited(Protocol):
-    """Sends requests within ``limits``. Two that a venue counts together, because they use one address, must have the
-    same limiter."""
+    """Sends requests within ``limits``, and opens connections within ``connects``. Two that a venue counts together,
+    because they use one address, must have the same limiters."""
 
     limits: RateLimiter
+    connects: RateLimiter
 
 
 class RateLimiter:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tickdeck.application.kernel import money_context
+from tickdeck.application.ports import CountingFeed
 from tickdeck.bootstrap import LiveRun
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.version import full_version
@@ -107,6 +108,8 @@ def _orders(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
     still_open = sum(len(execution.open_of()) for execution in executions)
     yield _gauge("tickdeck_orders_open", "Orders that have not ended.", still_open)
     yield _gauge("tickdeck_orders_unknown", "Open orders in doubt.", sum(execution.unknown for execution in executions))
+    unknown = sum(execution.unknown_reports for execution in executions)
+    yield _counter("tickdeck_unknown_reports", "Reports about orders that the run does not know.", unknown)
 
 
 def _connections(watch: RunWatch) -> Iterator[Metric]:
@@ -117,6 +120,21 @@ def _connections(watch: RunWatch) -> Iterator[Metric]:
     yield _gauges("tickdeck_breaker_state", what, "breaker", states)
     silences = {symbol: silence for symbol in watch.heard if (silence := watch.silence(symbol)) is not None}
     yield _gauges("tickdeck_feed_silence_seconds", "Time since the last market data.", "symbol", silences)
+    if isinstance(watch.run, LiveRun):
+        if isinstance(watch.run.feed, CountingFeed):
+            counts = Counter(watch.run.feed.counts())
+            yield _counters("tickdeck_feed_counts", "What the feed of this process counted.", "what", counts)
+        yield _limits(watch.run)
+
+
+def _limits(run: LiveRun) -> Metric:
+    what = "What was used of a rate limit of the venue in its current interval, as a share."
+    family = GaugeMetricFamily("tickdeck_rate_limit_used_ratio", what, labels=["account", "limit"])
+    for account, limiter in run.limiters.items():
+        for limit in limiter.limits:
+            used = limiter.used(limit.name, limit.seconds) / limit.limit
+            family.add_metric([account, f"{limit.name} in {limit.seconds} s"], used)
+    return family
 
 
 def _money(run: Session) -> Iterator[Metric]:

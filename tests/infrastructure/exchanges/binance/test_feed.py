@@ -259,6 +259,7 @@ def test_a_new_connection_takes_over_early_without_gap_or_repetition() -> None:
 
 def test_the_new_connection_takes_over_immediately_if_the_old_one_breaks_early() -> None:
     venue = Venue()
+    venue.pass_time(S)
     venue.hear(trade(1), b'{"e":"serverShutdown","E":1790000000000}')
     assert OpenConnection(2) in venue.actions()
     venue.protocol.opened(2, venue.now)
@@ -272,6 +273,7 @@ def test_the_new_connection_takes_over_immediately_if_the_old_one_breaks_early()
 
 def test_a_failed_takeover_is_retried_while_the_old_connection_serves() -> None:
     venue = Venue()
+    venue.pass_time(S)
     venue.hear(trade(1), b'{"e":"serverShutdown","E":1790000000000}')
     venue.protocol.closed(2, venue.now, "refused")
     venue.actions()
@@ -315,6 +317,24 @@ def test_a_venue_that_ends_every_connection_is_not_asked_more_often_than_it_allo
 
     later = opened[BINANCE_SPOT.connects :]
     assert all(end - begin >= BINANCE_SPOT.connects_window for begin, end in zip(opened, later, strict=False))
+
+
+def test_a_venue_that_announces_its_shutdown_on_every_connection_is_not_asked_more_often_than_it_allows() -> None:
+    venue = Venue()
+    opened = []
+    current = 1
+    while len(opened) < 20:
+        venue.hear(trade(len(opened) + 1), connection=current)
+        venue.protocol.received(current, venue.now, b'{"e":"serverShutdown","E":1}')
+        while not (found := [action for action in venue.actions() if isinstance(action, OpenConnection)]):
+            venue.pass_time(venue.protocol.next_due - venue.now)
+        opened.append(venue.now)
+        venue.protocol.closed(current, venue.now, "the venue shuts down")
+        current = found[0].connection
+        venue.protocol.opened(current, venue.now)
+
+    least = BINANCE_SPOT.connects_window // BINANCE_SPOT.connects
+    assert all(end - begin >= least for begin, end in pairwise(opened))
 
 
 def test_a_silent_connection_is_replaced() -> None:

@@ -369,6 +369,21 @@ def test_a_long_history_of_conversions_is_read_in_parts_without_gaps() -> None:
     assert int(parts[1]["startTime"]) == (EPOCH - 40 * day) // 10**6
 
 
+def test_the_history_of_conversions_is_asked_for_as_often_as_its_weight_allows() -> None:
+    venue = Venue(*[flow(), NO_DUST] * 60, flow(), NO_DUST)
+
+    async def ask() -> list[int]:
+        times = []
+        for _ in range(61):
+            await venue.exchange.conversions(venue.clock.time_ns() - 1)
+            times.append(venue.clock.time_ns() - EPOCH)
+        return times
+
+    times = run(ask())
+    assert times[59] == 0  # 60 times 3,000
+    assert times[60] > 0
+
+
 @pytest.mark.parametrize("answer", [flow(converted(1, "NaN", "1", 1)), flow({"orderId": 1}), {"rows": []}])
 def test_a_damaged_history_of_conversions_is_a_protocol_error(answer: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):

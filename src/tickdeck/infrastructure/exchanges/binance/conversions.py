@@ -16,7 +16,10 @@ from tickdeck.application.ports import Transfer
 from tickdeck.domain.events import TransferKind
 from tickdeck.infrastructure.exchanges.binance.transfers import LOOKBACK, MS, Ask
 
-__all__ = ["conversion_history"]
+__all__ = ["WEIGHTS_BY_ACCOUNT", "conversion_history"]
+
+WEIGHTS_BY_ACCOUNT = {"/sapi/v1/convert/tradeFlow": 3_000}
+"""What the venue counts by account instead of by address."""
 
 _WINDOW = 30 * 86_400_000 - 1  # ms in one request
 _PAGE, _PAGES = 1_000, 5

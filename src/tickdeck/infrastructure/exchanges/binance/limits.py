@@ -10,7 +10,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.instruments import RateLi
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 from tickdeck.infrastructure.resilience import RateLimiter, WeightLimit
 
-__all__ = ["account_limits", "announced_limits", "observe"]
+__all__ = ["account_limits", "announced_limits", "connect_limits", "observe", "wallet_limits"]
 
 _USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
 _COUNT = re.compile(r"[0-9]{1,12}")
@@ -35,6 +35,19 @@ def account_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = No
         ],
         clock=clock,
     )
+
+
+def connect_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = None) -> RateLimiter:
+    """The limit ``connects`` on the WebSocket connections that an address opens."""
+    seconds = profile.connects_window // 1_000_000_000
+    limit = WeightLimit(name="connects", limit=profile.connects, seconds=seconds, reserve=0)
+    return RateLimiter(profile.name, [limit], clock=clock)
+
+
+def wallet_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = None) -> RateLimiter:
+    """The limit ``conversions`` on an account's requests for its history of conversions, which weigh 3,000 each."""
+    limit = WeightLimit(name="conversions", limit=profile.wallet_a_minute, seconds=60, reserve=0)
+    return RateLimiter(profile.name, [limit], clock=clock)
 
 
 def announced_limits(found: Iterable[RateLimit]) -> list[WeightLimit]:

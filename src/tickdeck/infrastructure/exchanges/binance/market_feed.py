@@ -20,7 +20,7 @@ from tickdeck.infrastructure.exchanges.binance.decoder import (
     overload_key,
 )
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
-from tickdeck.infrastructure.exchanges.binance.limits import account_limits, observe
+from tickdeck.infrastructure.exchanges.binance.limits import account_limits, connect_limits, observe
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.market_data import (
     DEFAULT_CHANNELS,
@@ -74,6 +74,7 @@ class BinanceFeed:
         self._endpoints = endpoints
         self._http = http
         self.limits = limits or account_limits(clock=self._clock)
+        self.connects = connect_limits(clock=self._clock)
         self._breaker = CircuitBreaker(f"{self.name}/market-data", clock=self._clock, on_transition=self._on_transition)
         self._symbols = tuple(symbol.upper() for symbol in symbols)
         self._all_listed = False  # query all instruments, because one of ours is not listed
@@ -105,6 +106,9 @@ class BinanceFeed:
 
     def overload_frame(self, received: int, dropped: int, conflated: int) -> Frame:
         return overload_frame(received, dropped, conflated)
+
+    def counts(self) -> Mapping[str, int]:
+        return msgspec.structs.asdict(self.protocol.statistics)
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         return self._decoder.decode(frame)
@@ -179,6 +183,7 @@ class BinanceFeed:
                     socket.pause(True)
             self._wake.set()
 
+        await self.connects.wait_for(connects=1)
         try:
             socket = await open_socket(self._endpoints.streams, on_text, lambda reason: self._lost(connection, reason))
         except VenueUnavailable as error:

@@ -44,15 +44,16 @@ class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
     answer_within: float = 10.0
     poll_after: float = 30.0
     confirm_after: float = 2.0
-    reconnect: Backoff = Backoff(first=1.0)
+    reconnect: Backoff = Backoff(first=2.0)
 
 
 class PrivateStream:
     """Connects, subscribes, and reconnects until its iteration is closed.
 
-    ``subscription()`` returns the signed request that begins the stream. ``open_orders()`` queries the venue.
-    ``on_clock_skew()`` is called if the venue rejects the time of that request. ``news()`` is awaited after each
-    subscription, concurrently with the stream; its events are merged into the stream.
+    ``room()`` returns when another connection may be opened. ``subscription()`` returns the signed request that begins
+    the stream. ``open_orders()`` queries the venue. ``on_clock_skew()`` is called if the venue rejects the time of that
+    request. ``news()`` is awaited after each subscription, concurrently with the stream; its events are merged into the
+    stream.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class PrivateStream:
         account_id: str,
         *,
         clock: LiveClock,
+        room: Callable[[], Awaitable[None]],
         subscription: Callable[[], Awaitable[bytes]],
         open_orders: Callable[[], Awaitable[tuple[OrderResult, ...]]],
         on_clock_skew: Callable[[], None],
@@ -69,6 +71,7 @@ class PrivateStream:
     ) -> None:
         self._url, self._account_id, self._clock = url, account_id, clock
         self._subscription, self._open_orders, self._on_clock_skew = subscription, open_orders, on_clock_skew
+        self._room = room
         self._news, self._times = news, times
         self._filled: dict[str, Quantity] = {}  # of open orders, as far as we know
         self._ended: dict[str, None] = {}  # the last orders that ended: an answer may come after the report
@@ -89,6 +92,7 @@ class PrivateStream:
         while True:
             connection = _Connection()
             reason, least = "", 0.0
+            await self._room()
             try:
                 socket = await open_socket(
                     self._url,

@@ -21,6 +21,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
       a connection, including pings and pongs. ``streams``: the most on one connection. ``connects``: how many
       connections an address may open per ``connects_window``.
     - ``receive_window``: how old a signed request may be on arrival.
+    - ``wallet_a_minute``: the weight that an account may spend at each endpoint of its wallet that counts by account
+      ("UID" in the documentation).
     - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: the limits until ``exchangeInfo``
       announces others.
     """
@@ -33,6 +35,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     connects: int = 300
     connects_window: int = 300 * _S
     receive_window: int = 5 * _S
+    wallet_a_minute: int = 180_000
     weight_a_minute: int = 6_000
     requests_5m: int = 61_000
     orders_10s: int = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -35,10 +35,16 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.clock import SystemClock
-from tickdeck.infrastructure.exchanges.binance.conversions import conversion_history
+from tickdeck.infrastructure.exchanges.binance.conversions import WEIGHTS_BY_ACCOUNT, conversion_history
 from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
-from tickdeck.infrastructure.exchanges.binance.limits import account_limits, announced_limits, observe
+from tickdeck.infrastructure.exchanges.binance.limits import (
+    account_limits,
+    announced_limits,
+    connect_limits,
+    observe,
+    wallet_limits,
+)
 from tickdeck.infrastructure.exchanges.binance.mappers.account import (
     AccountBody,
     KeyRestrictions,
@@ -128,6 +134,8 @@ class BinanceExchange:
         self._clock = clock or SystemClock()
         self._http = http or AiohttpClient(endpoints.rest)
         self.limits = limits or account_limits(profile, self._clock)
+        self.connects = connect_limits(profile, self._clock)
+        self._wallet_limits = wallet_limits(profile, self._clock)
         self._prevention = self_trade_prevention
         self._offset: int | None = None  # ns: the venue's clock less ours
         self._fees: tuple[Decimal, Decimal] | None = None  # maker and taker
@@ -146,6 +154,7 @@ class BinanceExchange:
             endpoints.ws_api,
             account_id,
             clock=self._clock,
+            room=self._room_to_connect,
             subscription=self._subscription,
             open_orders=self.open_orders,
             on_clock_skew=self._forget_offset,
@@ -243,8 +252,9 @@ class BinanceExchange:
     async def conversions(self, since: int) -> tuple[Transfer, ...]:
         return await conversion_history(self._ask_wallet, since, await self._venue_ms() * _MS)
 
-    def _ask_wallet(self, kind: Any, path: str, params: dict[str, Any], read: Callable[[Any], Any]) -> Awaitable[Any]:
-        return self._query(kind, (path, params), 1, read, group="wallet")
+    async def _ask_wallet(self, kind: Any, path: str, params: dict[str, Any], read: Callable[[Any], Any]) -> Any:
+        await self._wallet_limits.wait_for(conversions=WEIGHTS_BY_ACCOUNT.get(path, 0))
+        return await self._query(kind, (path, params), 1, read, group="wallet")
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -313,6 +323,9 @@ class BinanceExchange:
 
     async def close(self) -> None:
         await self._http.close()
+
+    async def _room_to_connect(self) -> None:
+        await self.connects.wait_for(connects=1)
 
     async def _subscription(self) -> bytes:
         now = await self._venue_ms()

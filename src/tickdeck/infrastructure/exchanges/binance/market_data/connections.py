@@ -162,14 +162,19 @@ class Connections:
         if replaced is not None:
             replaced.renew_due = self._next_opening(now)
         if not self._connections and self._reopen_due == NEVER:
-            self._reopen_due = now if state.state == "closing" else self._next_opening(now)
+            soonest = max(now, self._last_opening + self._open_every)
+            self._reopen_due = soonest if state.state == "closing" else self._next_opening(now)
 
     def replace(self, connection: int, now: int) -> None:
-        """Open another connection, which will take over from this one."""
+        """Open another connection, which will take over from this one, or do that as soon as it is allowed."""
         state = self._connections.get(connection)
         if state is not None and not any(other.replaces == connection for other in self._connections.values()):
-            state.renew_due = NEVER
-            self.open(now, replaces=connection)
+            soonest = self._last_opening + self._open_every
+            if now < soonest:
+                state.renew_due = soonest
+            else:
+                state.renew_due = NEVER
+                self.open(now, replaces=connection)
 
     def tick(self, now: int) -> None:
         """Do what is due: open, send waiting messages, take over, close silent connections."""
