@@ -241,3 +241,15 @@ def test_a_snapshot_of_other_code_answers_nothing(tmp_path: Path, folded: list[D
 
     assert answers_of(run.folder) == expected
     assert folded
+
+
+def test_the_health_of_a_run_that_is_not_running_has_the_parameters_that_it_had(tmp_path: Path) -> None:
+    run = start_run(WANTED, tmp_path)
+    while_it_ran = asked(run)
+
+    [told] = [answer for answer in while_it_ran if answer["query"] == "health"]
+    after = answer_from_tape(run.folder, "health", {})
+    assert after["parameters"] == told["parameters"]
+    assert after["parameters"]
+    [account] = run.core.accounts
+    assert answer_from_tape(run.folder, "health", {"account": account.account_id})["parameters"] == told["parameters"]

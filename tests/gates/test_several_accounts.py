@@ -12,7 +12,7 @@ import pytest
 from gate_processes import Driven, check_beginning, check_end, left_alone
 from gate_runs import config, looking_up_often, play, prove, rows
 
-from tickdeck.bootstrap import open_record, start_run, trade_journal
+from tickdeck.bootstrap import answer_from_tape, open_record, start_run, trade_journal
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -64,6 +64,16 @@ def commanded(wanted: RunConfig, data: Path, *commands: tuple[str, dict[str, str
     assert not waiting
     prove(run.folder)
     return list(open_record(run.folder))
+
+
+def test_the_health_of_one_account_after_the_run_is_that_of_its_strategies(tmp_path: Path) -> None:
+    run = play(several("alice", "bob", "carol"), tmp_path)
+    everything = answer_from_tape(run.folder, "health", {})["parameters"]
+    of_bob = answer_from_tape(run.folder, "health", {"account": "bob"})["parameters"]
+
+    names = [record.strategy_id for record in run.manifest.strategies]
+    assert list(everything) == names
+    assert of_bob == {names[1]: everything[names[1]]}
 
 
 def test_each_account_trades_with_its_own_money_limits_and_orders(tmp_path: Path) -> None:

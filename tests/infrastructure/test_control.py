@@ -36,7 +36,12 @@ from tickdeck.infrastructure.control.messages import LONGEST, socket_path
 
 
 def serve(
-    folder: Path, client: Callable[[], object], *, begun: bool = True, past: Sequence[DomainEvent] = ()
+    folder: Path,
+    client: Callable[[], object],
+    *,
+    begun: bool = True,
+    past: Sequence[DomainEvent] = (),
+    symbols: Sequence[str] = (),
 ) -> tuple[object, list[DomainEvent]]:
     """The result of ``client``, which runs in another thread while a kernel accepts commands for ``folder``, and the
     events on the tape after ``run.started``. ``past`` is on the tape before that.
@@ -65,7 +70,7 @@ def serve(
                 raise ConfigError(f"there is no query {query!r}")
             return {"arguments": dict(arguments), "seq": kernel.seq}
 
-        async with ControlServer(folder, CommandDesk(kernel, recorded), answer):
+        async with ControlServer(folder, CommandDesk(kernel, recorded, symbols=symbols), answer):
             return await asyncio.to_thread(client)
 
     result = asyncio.run(work())
@@ -382,3 +387,14 @@ def _ordered(folder: Path, *, beside: bool = False) -> tuple[str, dict[str, str]
     command = ordered_halt(folder, beside=beside)
     assert command is not None
     return command.reason, dict(command.arguments)
+
+
+@pytest.mark.parametrize("command", ["flatten", "close", "cancel", "protect", "unprotect"])
+def test_a_command_for_an_unknown_symbol_is_refused_and_the_known_ones_are_named(tmp_path: Path, command: str) -> None:
+    request = Request(command=command, arguments={"symbol": "BTCEUR"})
+    answer, events = serve(tmp_path, lambda: ask(tmp_path, request), symbols=("ETHUSDT", "XRPUSDT"))
+
+    assert isinstance(answer, Answer)
+    assert answer.problems == (f"{command}: 'BTCEUR' is not a symbol of this run; its symbols are ETHUSDT, XRPUSDT",)
+    assert not answer.accepted
+    assert not events

@@ -32,6 +32,20 @@ def test_runs_lists_one_run_per_line_the_oldest_first(tickdeck, lines):
     assert listed[0]["created_at"] <= listed[1]["created_at"]
 
 
+def test_a_folder_whose_manifest_is_gone_is_told(tickdeck):
+    run = json.loads(tickdeck("run", "--for", 1, "--speed", "max", "--json").stdout)["run"]
+    manifest = Path("tickdeck-data") / run / "manifest.json"
+    manifest.unlink()
+
+    listed, shown = tickdeck("runs"), tickdeck("show", run)
+
+    told = f"run {run} has a tape, but no manifest.json in tickdeck-data/{run}; restore the file from a copy"
+    assert told in listed.stderr
+    assert listed.exit_code == 0
+    assert told in shown.stderr
+    assert shown.exit_code == 2
+
+
 def test_runs_are_removed_all_or_none(tickdeck, lines):
     first, second, third = (
         json.loads(tickdeck("run", "--for", 1, "--speed", "max", "--json").stdout)["run"] for _ in range(3)

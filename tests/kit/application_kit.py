@@ -34,7 +34,7 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.engines.protections import ALL_STOP_ORDERS
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.ports import TapeQuery, TapeStatistics
+from tickdeck.application.ports import Amendment, TapeQuery, TapeStatistics
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits
 from tickdeck.domain.accounts import Account, Rates
@@ -231,6 +231,7 @@ class Core:
         monitors: int | None = None,
         short_selling: bool = False,
         stop_orders: StopOrders = ALL_STOP_ORDERS,
+        amendment: Amendment = Amendment.FULL,
         on_difference: str = "halt",
         triggers: Iterable[TriggerWish] = (),
         symbols: tuple[str, ...] = (BTC,),
@@ -270,6 +271,7 @@ class Core:
             short_selling=short_selling,
             nonce="nonce",
             stop_orders=stop_orders,
+            amendment=amendment,
         )
         OperatorEngine(kernel, symbols=symbols, nonce="nonce")
         self.accounts = (AccountEngines(kernel, self.risk, self.execution, self.portfolio),)

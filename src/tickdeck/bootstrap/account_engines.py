@@ -17,6 +17,7 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.engines.order_arguments import name_one_of
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import Amendment
 from tickdeck.bootstrap.run_accounts import RunAccount
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
 from tickdeck.domain.events import CommandReceived, SystemWarning
@@ -89,6 +90,7 @@ def build_accounts(
     why_closed: Callable[[str], str],
     on_difference: str,
     stop_orders: StopOrders,
+    amendment: Amendment,
 ) -> tuple[AccountEngines, ...]:
     """The engines of each of ``accounts``. ``configured(symbol)`` is an instrument as the run began, ``instrument`` as
     it is now."""
@@ -116,6 +118,7 @@ def build_accounts(
             short_selling=one.paper.short_selling,
             nonce=nonce,
             stop_orders=stop_orders,
+            amendment=amendment,
             margin=one.paper.margin,
             owner=f"{RiskEngine.component}{at}",
         )

@@ -32,6 +32,7 @@ from tickdeck.application.engines import (
 from tickdeck.application.engines.order_arguments import name_one_of
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.parameters import Parametrised
+from tickdeck.application.ports import Amendment
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.account_engines import build_accounts
@@ -63,6 +64,12 @@ def stop_orders_of(config: RunConfig) -> StopOrders:
         return StopOrders()
     known = ExchangeFactory.capabilities.get(config.exchange)
     return StopOrders(stops=known is not None and known.stop_orders, pairs=known is not None and known.order_pairs)
+
+
+def _amendment_of(config: RunConfig) -> Amendment:
+    """What the venue of a run can change of an open order, as far as it is known."""
+    known = ExchangeFactory.capabilities.get(config.exchange) if config.live else None
+    return known.amendment if known is not None else Amendment.FULL
 
 
 class Core:
@@ -113,6 +120,7 @@ class Core:
             why_closed=self.instruments.why_closed,
             on_difference=config.account_difference,
             stop_orders=stop_orders_of(config),
+            amendment=_amendment_of(config),
         )
         """The engines of each account; ``risk``, ``execution`` and ``portfolio`` are those of the first."""
         _, self.risk, self.execution, self.portfolio = self.accounts[0]

@@ -10,16 +10,18 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.kernel import Kernel, money_context
+from tickdeck.application.ports import TapeQuery
 from tickdeck.application.results import JOURNAL_EVENTS, STRATEGY_EVENTS, RunQueries, StrategyStates, TradeJournal
 from tickdeck.bootstrap.record import strategy_states, trade_journal
 from tickdeck.bootstrap.recorded_state import recorded_core
+from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.session import Session
-from tickdeck.domain.events import DomainEvent
-from tickdeck.domain.trading import StrategyStatus
+from tickdeck.domain.events import CommandReceived, DomainEvent
+from tickdeck.domain.trading import StrategyDefinition, StrategyStatus
 from tickdeck.domain.values import plain
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.runs import overview, read_manifest
+from tickdeck.infrastructure.runs import Manifest, overview, read_manifest
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
 __all__ = ["SessionQueries", "answer_from_tape"]
@@ -124,9 +126,19 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
 
     def health(account_id: str) -> dict[str, Any]:
         end = summary.figures if len(core.accounts) == 1 or not account_id else None
-        known = strategy_states(folder).definitions.items()
-        paused = [strategy_id for strategy_id, one in known if one.status is StrategyStatus.PAUSED]
-        return {"status": summary.status, "figures": msgspec.to_builtins(end), "paused": paused}
+        known = strategy_states(folder).definitions.values()
+        accounts = _accounts_of_strategies(folder, manifest) if account_id else {}
+        mine = [
+            one
+            for one in known
+            if one.status is not StrategyStatus.DELETED and accounts.get(one.strategy_id, "") == account_id
+        ]
+        return {
+            "status": summary.status,
+            "figures": msgspec.to_builtins(end),
+            "paused": [one.strategy_id for one in mine if one.status is StrategyStatus.PAUSED],
+            "parameters": {one.strategy_id: _parameters(one, manifest) for one in mine},
+        }
 
     queries = RunQueries(
         core,
@@ -136,6 +148,30 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
         states=lambda: strategy_states(folder),
     )
     return _envelope(manifest.run_id, query, core.kernel, running=False) | queries.answer(query, arguments)
+
+
+def _accounts_of_strategies(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """The account of each strategy of a run by its id, also of those that joined it later."""
+    config = config_from_dict(manifest.config)
+    found = {
+        record.strategy_id: account_of(config, strategy)
+        for record, strategy in zip(manifest.strategies, config.strategies, strict=True)
+    }
+    with open_reader(tape_path(folder)) as tape:
+        for command in tape.read(TapeQuery(types=(CommandReceived,))):
+            if isinstance(command, CommandReceived) and command.command == "strategy-create":
+                account = command.arguments.get("account") or run_accounts(config)[0].account_id
+                found.setdefault(command.arguments.get("strategy_id", ""), account)
+    return found
+
+
+def _parameters(strategy: StrategyDefinition, manifest: Manifest) -> dict[str, Any]:
+    """The parameters of a strategy as a running run tells them: those that are no texts were recorded as JSON."""
+    first = next((one.parameters for one in manifest.strategies if one.strategy_id == strategy.strategy_id), {})
+    return {
+        name: text if isinstance(first.get(name, ""), str) else msgspec.json.decode(text)
+        for name, text in strategy.parameters.items()
+    }
 
 
 def _of_account(figures: Mapping[str, Any]) -> dict[str, Any]:

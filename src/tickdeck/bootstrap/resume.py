@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -54,8 +53,6 @@ from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape
 
 __all__ = ["resume_run"]
 
-log = logging.getLogger("tickdeck.run")
-
 Strategies: TypeAlias = list[tuple[str, Strategy]]
 
 
@@ -96,14 +93,23 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         past, changes = _past_to_recall(folder, config, manifest, tape, code, end)
         begin = partial(_prepared, folder, manifest, config, tape, wall=wall, clock=clock)
         session: Run | LiveRun | None = None
+        unused: list[str] = []
         if past is None or past.resumed is None:
             session = _from_snapshot(
-                folder, tape, past, code, begin, refuse_changed, market_is_elsewhere=manifest.market_is_elsewhere
+                folder,
+                tape,
+                past,
+                code,
+                begin,
+                refuse_changed,
+                market_is_elsewhere=manifest.market_is_elsewhere,
+                unused=unused,
             )
         if session is None:
             refuse_changed(1)
             session = begin(strategies, past=past, code=code)
             session.resumed = _in_words(past, changes)
+        session.resumed = "; ".join((*unused, session.resumed or ""))
     except BaseException:
         tape.close()
         raise
@@ -183,24 +189,26 @@ def _from_snapshot(
     refuse_changed: Callable[[int], None],
     *,
     market_is_elsewhere: bool,
+    unused: list[str],
 ) -> Run | LiveRun | None:
     """The run as its newest snapshot has it that can be used; ``None`` if there is none. ``refuse_changed(seq)`` is
-    called for the record behind it."""
+    called for the record behind it. ``unused`` collects the snapshots that cannot be used, and why."""
     behind = tape.cursors.lowest()
     for seq, state in usable_states(folder, tape, first=past.upto if past is not None else 1, code=code):
         if isinstance(state, str):
-            log.warning("the snapshot at seq %d is not used: %s", seq, state)
+            unused.append(f"the snapshot at seq {seq} is not used: {state}")
             continue
         if market_is_elsewhere and behind is not None and behind < seq:
             # What an async handler still has to receive is executed again, because the tape has no market data.
-            log.warning("the snapshot at seq %d is not used: an async handler is only at seq %d", seq, behind)
+            unused.append(f"the snapshot at seq {seq} is not used: an async handler is only at seq {behind}")
             continue
         refuse_changed(state.tape_seq)
         session = begin(None, after=seq, code=code)
         try:
             session.restore(state.state)
         except Exception as error:  # noqa: BLE001 (a snapshot that does not fit may raise anything)
-            log.warning("the snapshot at seq %d is not used: %s: %s", seq, type(error).__name__, describe_error(error))
+            why = f"{type(error).__name__}: {describe_error(error)}"
+            unused.append(f"the snapshot at seq {seq} is not used: {why}")
             session.abandon()
             continue
         session.resumed = f"the code is the same: the run continues from its snapshot at seq {seq}"

@@ -5,19 +5,22 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from application_kit import BTC, Core, D
+from application_kit import BTC, SECOND, Core, D, trade
 from hypothesis import given
 from hypothesis import strategies as st
 from risk_kit import Puppet, buy, core_of, do
 
 from tickdeck.application.engines import OPERATOR
+from tickdeck.application.ports import Amendment
 from tickdeck.application.results import TradeJournal, trade_statistics
 from tickdeck.domain.events import (
     CommandReceived,
+    NotificationAlert,
     OrderAmendRequestedEvent,
     RiskLimitBreachedEvent,
     StrategyDecisionEvent,
     SystemWarning,
+    VenueCancelRefused,
 )
 from tickdeck.domain.market import instrument_for
 from tickdeck.domain.risk import RiskLimits
@@ -264,3 +267,93 @@ def test_no_stop_or_target_stops_the_run(commands: list[tuple[str, dict[str, str
 def test_no_strategy_is_called_like_the_operator() -> None:
     with pytest.raises(ConfigError, match="rename it"):
         Core({OPERATOR: Puppet()})
+
+
+# -- what is refused later ----------------------------------------------------------------------------------------
+
+
+def alerts(core: Core) -> list[str]:
+    return [e.text for e in core.tape.events if isinstance(e, NotificationAlert)]
+
+
+def test_an_amend_that_the_venue_refuses_is_alerted_if_the_operator_asked_for_it() -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2", "100"))
+    (order,) = core.orders
+    core.report(order, OrderStatus.ACCEPTED)
+    do(core, puppet, lambda strategy: strategy.amend(order.order_id, quantity=D(3)))
+    command(core, "amend", order_id=order.order_id, quantity="1")
+    theirs, ours = core.venue.amended
+
+    core.answer(theirs, granted=False, reason="not in the mood")
+    assert not alerts(core)
+    core.answer(ours, granted=False, reason="still not in the mood")
+    [text] = alerts(core)
+
+    assert text == f"order {order.order_id} (buy 2 BTCUSDT) was not amended, and stays as it is: still not in the mood"
+    core.answer(ours, granted=False, reason="the same answer again")
+    assert len(alerts(core)) == 1
+
+
+@pytest.mark.parametrize(("status", "words"), [(OrderStatus.REJECTED, "was refused"), (OrderStatus.EXPIRED, "ended")])
+def test_an_order_that_flatten_sent_and_that_comes_to_nothing_is_alerted(status: OrderStatus, words: str) -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2"))
+    core.fill(core.orders[-1], "100")
+    command(core, "flatten")
+    core.report(core.orders[-1], status, "no liquidity")
+
+    [text] = alerts(core)
+    assert f"(sell 2 BTCUSDT) {words}" in text
+    assert "no liquidity; the position stays, `tickdeck close` tries again" in text
+
+
+def test_an_order_of_the_operator_that_the_venue_refuses_is_alerted_and_one_of_a_strategy_is_not() -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2"))
+    core.report(core.orders[-1], OrderStatus.REJECTED, "too poor")
+    assert not alerts(core)
+
+    submit(core)
+    core.report(core.orders[-1], OrderStatus.REJECTED, "too poor")
+    [text] = alerts(core)
+    assert text == f"order {core.orders[-1].order_id} (buy 2 BTCUSDT) was refused: too poor"
+
+
+@pytest.mark.parametrize(
+    ("amendment", "wish", "why"),
+    [
+        (Amendment.REDUCE, {"quantity": "3"}, "the venue can only reduce the quantity of an order"),
+        (Amendment.REDUCE, {"limit": "99"}, "the venue can only reduce the quantity of an order"),
+        (Amendment.REDUCE, {"quantity": "1"}, ""),
+        (Amendment.NONE, {"quantity": "1"}, "the venue cannot change an order"),
+        (Amendment.FULL, {"quantity": "3", "limit": "99"}, ""),
+    ],
+)
+def test_what_the_venue_cannot_amend_is_refused_at_once(amendment: Amendment, wish: dict[str, str], why: str) -> None:
+    core = Core({}, limits=FREE, amendment=amendment).start().trades("100")
+    submit(core, limit="100")
+    (order,) = core.orders
+    core.report(order, OrderStatus.ACCEPTED)
+    command(core, "amend", order_id=order.order_id, **wish)
+
+    found = [event.detail for event in core.tape.events if isinstance(event, RiskLimitBreachedEvent)]
+    assert found == ([f"{why}; cancel order {order.order_id} and place another"] if why else [])
+    assert len(core.venue.amended) == (not why)
+
+
+def test_a_cancel_that_keeps_failing_is_alerted_once() -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2", "100"))
+    (order,) = core.orders
+    core.report(order, OrderStatus.ACCEPTED)
+    command(core, "cancel", order_id=order.order_id)
+    for number in range(8):
+        core.feed(VenueCancelRefused(order_id=order.order_id, symbol=BTC, reason="busy"))
+        assert len(alerts(core)) == (number >= 4)
+        core.feed(trade("100", ts=core.now + 64 * SECOND))
+
+    assert alerts(core) == [
+        f"order {order.order_id} (buy 2 BTCUSDT) is not cancelled yet, 5 requests failed: busy. "
+        "It is tried again, at least once a minute"
+    ]

@@ -16,6 +16,7 @@ from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
     DomainEvent,
+    NotificationAlert,
     OrderBookDeltaEvent,
     OrderBookEvent,
     SystemWarning,
@@ -59,6 +60,23 @@ def topics(core: Core) -> set[type[DomainEvent]]:
 
 
 # -- firing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("then", "why"),
+    [
+        ("close BTCUSDT", "close: there is no position and no open order in BTCUSDT"),
+        ("buy BTCUSDT 0.0000001", "risk refused it: instrument: "),
+        ("activate quiet", "strategy-activate: strategy 'quiet' is not paused"),
+    ],
+)
+def test_what_follows_a_trigger_and_is_refused_is_alerted(then: str, why: str) -> None:
+    core = run(wish("price crosses_above 10", then), wish("price crosses_above 11", "halt", name="h"))
+    core.trades("9", "10", "11", "12")
+
+    [first, *_] = [event.text for event in core.tape.events if isinstance(event, NotificationAlert)]
+    assert first.startswith("trigger t: price crosses_above 10 (price = 11): ")
+    assert why in first
 
 
 def test_a_trigger_fires_at_the_trade_that_makes_its_condition_true() -> None:

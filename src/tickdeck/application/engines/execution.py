@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.engines.venue_refusals import PERSONS, VenueRefusals, described
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
@@ -48,6 +49,8 @@ _FIRST_RETRY_NS = _SECOND
 _LONGEST_RETRY_NS = 60 * _SECOND
 _ALERT_AFTER_NS = 30 * _SECOND
 _ALERT_AGAIN_NS = 3600 * _SECOND
+_ALERT_AT_REFUSAL = 5  # of a cancel, after 15 s
+_SETTLED = "settled by a person"
 _DOUBT = "doubt/"  # begins the name of a timer for an alert; the others are named by their order
 _CLOSED_KEPT = 10_000
 """How many ended orders are kept for late reports."""
@@ -62,7 +65,9 @@ class ExecutionEngine:
     always kept.
 
     A cancel that was refused or could not be sent is repeated after 1 s, 2 s, 4 s and so on, at most 60 s apart on the
-    run's clock, until the venue's reports end the order.
+    run's clock, until the venue's reports end the order. There is an alert when that has lasted for 15 s.
+
+    What the venue refuses of an operator's orders and amends, and of ``flatten``, ``close`` and the like, is alerted.
 
     An order in doubt stays ``unknown``, and keeps what it reserves, until the venue reports it, or reports that it has
     no such order, or the command ``settle`` (``order_id``) ends it. There is an alert when it is in doubt for 30 s,
@@ -118,6 +123,7 @@ class ExecutionEngine:
         self._retries: dict[str, int] = {}  # timers that will repeat a cancel, by order id
         self._refusals: dict[str, int] = {}  # cancels of an open order, by order id
         self._doubts: dict[str, int] = {}  # timers of the alerts about orders in doubt, by order id
+        self._wishes = VenueRefusals()
         self.unknown_reports = 0
         self.submitted = 0
         """The total number of orders."""
@@ -148,7 +154,10 @@ class ExecutionEngine:
         if intent.action == "amend":
             order = self.orders.get(intent.order_id)
             if order is not None and order.is_open and intent.limit is not None:  # risk has completed the intent
-                self._kernel.publish(order.request_amend(intent.quantity, intent.limit))
+                self._wishes.ask_amend(approved.strategy_id, intent)
+                request = order.request_amend(intent.quantity, intent.limit)
+                self._wishes.requested(request)
+                self._kernel.publish(request)
             return
         assert intent.side is not None  # the event's own check
         order_id = intent.order_id or client_order_id(self._nonce, approved.event_id)
@@ -201,9 +210,11 @@ class ExecutionEngine:
         conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
         self._recount(order, owed)
         self._kernel.publish_all(conclusions)
+        if conclusions and (self._wishes.amends or order.strategy_id in PERSONS):
+            self._tell(order, conclusions)
         if before is OrderStatus.REJECTED and order.status is not before:
             self._alert(
-                f"order {_described(order)} was taken for dead, but the venue reports it: it is {order.status.value} "
+                f"order {described(order)} was taken for dead, but the venue reports it: it is {order.status.value} "
                 "and counts as ours again. Look at the account and at what was done since"
             )
 
@@ -230,12 +241,16 @@ class ExecutionEngine:
             message = f"settle: order {order_id} {state}"
             self._kernel.publish(SystemWarning(component=self.component, message=message))
             return
-        self._end_doubt(order, f"settled by a person: {command.reason or 'no reason given'}", command.ts)
+        self._end_doubt(order, f"{_SETTLED}: {command.reason or 'no reason given'}", command.ts)
 
     def _end_doubt(self, order: Order, reason: str, ts: int) -> None:
         conclusions = order.conclude_rejected(reason, ts)
         self._recount(order, order.missing)
         self._kernel.publish_all(conclusions)
+        if reason.startswith(_SETTLED):
+            self._wishes.amends.pop(order.order_id, None)
+        else:
+            self._tell(order, conclusions)
 
     def on_cancel_refused(self, refused: VenueCancelRefused) -> None:
         """This report does not settle the order, so ask again later."""
@@ -248,6 +263,11 @@ class ExecutionEngine:
             return
         before = self._refusals.get(order.order_id, 0)
         self._refusals[order.order_id] = before + 1
+        if before + 1 == _ALERT_AT_REFUSAL:
+            self._alert(
+                f"order {described(order)} is not cancelled yet, {_ALERT_AT_REFUSAL} requests failed: "
+                f"{refused.reason}. It is tried again, at least once a minute"
+            )
         delay = min(_FIRST_RETRY_NS << min(before, 10), _LONGEST_RETRY_NS)
         due = self._kernel.clock.now() + delay
         self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self._owner)
@@ -266,7 +286,9 @@ class ExecutionEngine:
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record: fold it into its order. Publishes nothing."""
-        if isinstance(event, OrderSubmittedEvent):
+        if isinstance(event, RiskApprovedEvent):
+            self._wishes.recall(event, None)
+        elif isinstance(event, OrderSubmittedEvent):
             self.submitted += 1
             self._opened(Order(event, in_run=True))
         elif isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
@@ -288,6 +310,7 @@ class ExecutionEngine:
         owed = order.missing
         order.apply(event)
         self._file(order, owed)
+        self._wishes.recall(event, order)
 
     def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
         if isinstance(event, TimerSet):
@@ -305,11 +328,16 @@ class ExecutionEngine:
         """Alert a person about an order in doubt, and do so again later."""
         order = self._open[order_id]
         self._alert(
-            f"order {_described(order)} is in doubt: it is not known whether the venue has it ({order.reason}). It "
+            f"order {described(order)} is in doubt: it is not known whether the venue has it ({order.reason}). It "
             "keeps its capital and is not sent again. Look it up at the venue; `tickdeck cancel` cancels it there, "
             "`tickdeck settle` ends it here if the venue does not have it"
         )
         self._watch_doubt(order_id, _ALERT_AGAIN_NS)
+
+    def _tell(self, order: Order, conclusions: list[OrderEvent]) -> None:
+        """Alert a person about what the venue refused."""
+        for text in self._wishes.texts(order, conclusions):
+            self._alert(text)
 
     def _alert(self, text: str) -> None:
         self._kernel.publish(NotificationAlert(text=text, severity="critical"))
@@ -386,7 +414,3 @@ class ExecutionEngine:
             order = self.orders.get(oldest)
             if order is not None and not order.is_open and not order.missing:
                 del self.orders[oldest]
-
-
-def _described(order: Order) -> str:
-    return f"{order.order_id} ({order.side.value} {order.quantity} {order.symbol})"

@@ -11,6 +11,7 @@ import msgspec
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
+from tickdeck.application.ports import Amendment
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import ActionIntent, ProtectionTerms
 from tickdeck.domain.market import Instrument
@@ -66,7 +67,7 @@ class RunReview(Protocol):
 class OrderReview:
     """Judges orders, amends and cancels by ``limits``, the positions and open orders in ``exposure``, and the halts of
     ``gate``. ``rate``, ``typical`` and ``cover`` are ``None`` if they limit nothing. ``terms_of(order_id)``: the stop
-    and the target of an entry order.
+    and the target of an entry order. ``amendment``: what the venue can change of an open order.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class OrderReview:
         cover: Cover | None,
         account: Account,
         terms_of: Callable[[str], ProtectionTerms | None],
+        amendment: Amendment = Amendment.FULL,
     ) -> None:
         self._limits = limits
         self._exposure = exposure
@@ -99,6 +101,7 @@ class OrderReview:
         self._cover = cover
         self._account = account
         self._terms_of = terms_of
+        self._amendment = amendment
         self.run: RunReview | None = None
         """The limits of the whole run, if it has any."""
 
@@ -114,7 +117,8 @@ class OrderReview:
             return intent, Breach("instrument", f"{size}: not tradable numbers")
 
     def review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
-        """The amend intent, completed with all fields of the order and rounded, and the limit that it breaches."""
+        """The amend intent, completed with all fields of the order and rounded, and the limit that it breaches. A
+        strategy hears by ``on_order`` what the venue cannot do; an operator is told at once."""
         order = self._exposure.orders.get(intent.order_id)
         if order is None or strategy_id not in (order.strategy_id, OPERATOR) or not order.is_sent:
             whose = "this run" if strategy_id == OPERATOR else "this strategy"
@@ -131,7 +135,22 @@ class OrderReview:
             return intent, Breach("order", f"order {order.order_id} is {order.status.value}")
         if order.limit is None:
             return intent, Breach("order", f"order {order.order_id} is a market order")
-        return self.review(strategy_id, intent, instead_of=order)
+        intent, breach = self.review(strategy_id, intent, instead_of=order)
+        if breach is None and strategy_id == OPERATOR:
+            breach = self._judge_amendment(intent, order)
+        return intent, breach
+
+    def _judge_amendment(self, intent: ActionIntent, order: CountedOrder) -> Breach | None:
+        """Why the venue cannot amend the order like this."""
+        if self._amendment is Amendment.FULL:
+            return None
+        if self._amendment is Amendment.NONE:
+            can = "cannot change an order"
+        elif intent.limit != order.limit or intent.quantity > order.quantity:
+            can = "can only reduce the quantity of an order"
+        else:
+            return None
+        return Breach("order", f"the venue {can}; cancel order {order.order_id} and place another")
 
     def judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
         """Why the strategy cannot cancel the order."""

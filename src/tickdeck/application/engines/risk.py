@@ -17,6 +17,7 @@ from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
+from tickdeck.application.ports import Amendment
 from tickdeck.application.wording import counted
 from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
@@ -126,6 +127,7 @@ class RiskEngine:
         short_selling: bool = False,
         nonce: str = "",
         stop_orders: StopOrders = ALL_STOP_ORDERS,
+        amendment: Amendment = Amendment.FULL,
         margin: MarginTerms | None = None,
         owner: str = component,
     ) -> None:
@@ -133,6 +135,7 @@ class RiskEngine:
         and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
         is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover.
         ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes.
+        ``amendment``: what the venue can change of an open order.
         ``margin``: the terms of a margin account, in which positions need their margin alone. ``owner``: of the timers,
         if there are several of these engines."""
         self._bus = bus
@@ -200,6 +203,7 @@ class RiskEngine:
             cover=MarginCheck(margin, portfolio, self.exposure, price, instrument) if margin else self._cover,
             account=portfolio.account,
             terms_of=lambda order_id: self.protections.terms_of(order_id),
+            amendment=amendment,
         )
         self.protections = Protections(
             bus,

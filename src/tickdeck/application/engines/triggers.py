@@ -14,6 +14,7 @@ from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.strategies import check_id
 from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, WatchedTrigger
+from tickdeck.application.engines.trigger_refusals import TriggerRefusals
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import describe_values, source_of, timeframes_in, without_value
@@ -24,6 +25,7 @@ from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
     NotificationAlert,
+    RiskLimitBreachedEvent,
     RunStarted,
     SystemWarning,
     TimerCancelled,
@@ -88,7 +90,8 @@ class TriggerEngine:
     What follows when a trigger fires is a command, which the engines carry out as if a person had sent it; its cause is
     ``trigger.fired``. The commands ``trigger-create`` and ``trigger-update`` have the arguments ``trigger_id``,
     ``when``, ``then``, ``once`` (``true`` or ``false``), ``every`` and ``expires``; ``trigger-delete`` has
-    ``trigger_id``. A command that cannot be carried out changes nothing and causes a ``system.warning``.
+    ``trigger_id``. A command that cannot be carried out changes nothing and causes a ``system.warning``; if it follows
+    a trigger, there is an alert.
     """
 
     component = "trigger"
@@ -97,6 +100,8 @@ class TriggerEngine:
         CommandReceived,
         TriggerFired,
         TimerFired,
+        SystemWarning,
+        RiskLimitBreachedEvent,
         *TOPICS,
     )
     publishes = (
@@ -154,6 +159,7 @@ class TriggerEngine:
             priority=PRIORITY[self.component],
             component=self.component,
         )
+        self._refusals = TriggerRefusals(kernel, _OWNER, self.component)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -414,6 +420,7 @@ class TriggerEngine:
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing. Conditions are evaluated for their
         crossings; whether a trigger fired is what the record says."""
+        self._refusals.recall(event)
         if isinstance(event, TriggerEvent):
             self._recall_trigger(event)
         elif isinstance(event, TimerSet) and event.owner == _OWNER:

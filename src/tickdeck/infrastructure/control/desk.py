@@ -15,6 +15,7 @@ from tickdeck.application.bus.dead_letters import RESEND
 from tickdeck.application.engines import OPERATOR
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
+from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -29,6 +30,8 @@ __all__ = ["CommandDesk", "refused"]
 
 _ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", "bracket", OPERATOR)
 """The components that carry out commands: their warnings say what they did not do."""
+_ABOUT_SYMBOLS = ("cancel", "close", "flatten", "protect", "unprotect")
+"""Commands whose argument ``symbol`` is one of the run's. An order and a bracket check theirs themselves."""
 _MOST_EVENTS = 1_000  # in an answer
 _LONGEST_TEXT = 1_000  # characters of a reason or an argument
 _PREFIX = "control-"  # of the correlation ids of commands
@@ -42,7 +45,8 @@ class CommandDesk:
     Each command becomes a ``command.received`` input with the source ``control``; ``who`` in its metadata names the
     user. Its ``correlation_id`` is ``control-`` and the command's id, so the tape, which ``recorded(query)`` reads,
     knows what was carried out before. Commands are taken one after the other, in the order of their arrival. A command
-    for an account that is none of ``accounts`` is refused.
+    for an account that is none of ``accounts``, or in a symbol that is none of ``symbols``, is refused; without
+    ``symbols``, none is.
     """
 
     def __init__(
@@ -51,11 +55,13 @@ class CommandDesk:
         recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: (),
         *,
         accounts: Sequence[str] = (),
+        symbols: Sequence[str] = (),
         caught_up: Callable[[], bool] = lambda: True,
     ) -> None:
         """``caught_up()``: whether a resumed run has executed its record again."""
         self._kernel = kernel
         self._accounts = accounts
+        self._symbols = symbols
         self._caught_up = caught_up
         self._recorded = recorded
         self._turn = asyncio.Lock()
@@ -83,7 +89,7 @@ class CommandDesk:
             return refused("the id has other characters than letters, digits and .-_:, or more than 64 of them")
         if request.id in self._done:
             return self._answered(request)
-        if problem := _misnamed(request):
+        if problem := _misnamed(request) or self._unknown_symbol(request):
             return refused(problem)
         if not request.id:
             return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)
@@ -99,6 +105,13 @@ class CommandDesk:
             return answer
         finally:
             del self._under_way[request.id]
+
+    def _unknown_symbol(self, request: Request) -> str:
+        """Why the symbol cannot be meant: nothing would happen, and nobody would know why. Empty if it can."""
+        symbol = request.arguments.get("symbol", "")
+        if not symbol or not self._symbols or symbol in self._symbols or request.command not in _ABOUT_SYMBOLS:
+            return ""
+        return f"{request.command}: {not_a_symbol(symbol, self._symbols)}"
 
     async def _publish(self, request: Request, correlation_id: str, who: str) -> Answer:
         def publish(arguments: Mapping[str, str]) -> Receipt:

@@ -12,9 +12,11 @@ from tickdeck.infrastructure.runs.folder import (
     create_run,
     discard_run,
     find_run,
+    has_manifest,
     read_manifest,
     run_folders,
     settings_of,
+    without_manifest,
     without_secrets,
 )
 from tickdeck.infrastructure.runs.inputs import (
@@ -49,6 +51,7 @@ __all__ = [
     "create_run",
     "discard_run",
     "find_run",
+    "has_manifest",
     "input_records",
     "open_inputs",
     "open_inputs_with_opens",
@@ -60,6 +63,7 @@ __all__ = [
     "settings_of",
     "symbols_of",
     "unread_venues",
+    "without_manifest",
     "without_secrets",
     "write_end",
 ]

@@ -23,6 +23,7 @@ from tickdeck.infrastructure.runs.secrets import (
     split_settings,
     write_secrets,
 )
+from tickdeck.infrastructure.tape.opening import IN_A_RUN
 from tickdeck.infrastructure.tape.sync import replace_file, sync
 from tickdeck.infrastructure.workshop import workshop
 
@@ -35,10 +36,12 @@ __all__ = [
     "create_run",
     "discard_run",
     "find_run",
+    "has_manifest",
     "list_runs",
     "read_manifest",
     "run_folders",
     "settings_of",
+    "without_manifest",
     "without_secrets",
 ]
 
@@ -206,6 +209,35 @@ def run_folders(data_dir: Path) -> list[Path]:
         raise RunError(f"cannot read {data_dir}: {error.strerror}; name another folder with --data") from None
 
 
+def without_manifest(data_dir: Path) -> list[str]:
+    """What must be known about the folders under ``data_dir`` that have the tape of a run, but no manifest, without
+    which nobody can continue or read it: one line for each."""
+    try:
+        folders = sorted(data_dir.iterdir())
+    except OSError:
+        return []  # ``run_folders`` tells
+    found = []
+    for folder in folders:
+        try:
+            has_manifest(folder)
+        except RunError as error:
+            found.append(str(error))
+    return found
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether ``folder`` is that of a run. Raises ``RunError`` if it has the tape of a run, but no manifest."""
+    try:
+        if (folder / MANIFEST).is_file():
+            return True
+        has_tape = any((folder / name).exists() for name in IN_A_RUN.values())
+    except OSError:  # it is not ours to read
+        return False
+    if has_tape:
+        raise RunError(f"run {folder.name} has a tape, but no {MANIFEST} in {folder}; restore the file from a copy")
+    return False
+
+
 def list_runs(data_dir: Path) -> list[Path]:
     """The folders of all runs under ``data_dir``, oldest first. Folders with a damaged manifest are skipped."""
     dated: list[tuple[str, str, Path]] = []
@@ -226,6 +258,6 @@ def find_run(data_dir: Path, run: str) -> Path:
             )
         return runs[-1]
     for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):
-        if folder is not None and (folder / MANIFEST).is_file():
+        if folder is not None and has_manifest(folder):
             return folder
     raise RunError(f"there is no run {run!r} under {data_dir}; `tickdeck runs` lists them")

@@ -94,7 +94,13 @@ def drive(
     async def work() -> None:
         try:
             accounts = [account.account_id for account in run.core.accounts]
-            desk = CommandDesk(run.kernel, run.tape.read, accounts=accounts, caught_up=run.caught_up)
+            desk = CommandDesk(
+                run.kernel,
+                run.tape.read,
+                accounts=accounts,
+                symbols=run.manifest.symbols,
+                caught_up=run.caught_up,
+            )
             async with ControlServer(run.folder, desk, SessionQueries(run).answer):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))

@@ -188,16 +188,10 @@ def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any
 
 def _status_of(data: Path, name: str) -> str:
     """The status of the run of this name; empty if there is none. Raises ``RunError`` for one without its manifest."""
-    from tickdeck.infrastructure.runs import overview
-    from tickdeck.infrastructure.runs.folder import MANIFEST
-    from tickdeck.infrastructure.tape.opening import tape_path
+    from tickdeck.infrastructure.runs import has_manifest, overview
 
     folder = data / name
-    if (folder / MANIFEST).is_file():
-        return overview(folder).status
-    if tape_path(folder).exists():
-        raise RunError(f"run {name} has a tape, but no {MANIFEST} in {folder}; restore the file from a copy")
-    return ""
+    return overview(folder).status if has_manifest(folder) else ""
 
 
 def execute(

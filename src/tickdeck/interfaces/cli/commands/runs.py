@@ -48,7 +48,7 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
         if as_json or ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"give the options behind the command: tickdeck runs {ctx.invoked_subcommand} ...")
         return DONE
-    from tickdeck.infrastructure.runs import overview, run_folders
+    from tickdeck.infrastructure.runs import overview, run_folders, without_manifest
 
     found = []
     for folder in run_folders(data):
@@ -56,6 +56,8 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
             found.append(_asked(folder, overview(folder)))
         except TickdeckError as error:
             note(f"skipped: {error}")
+    for why in without_manifest(data):
+        note(f"skipped: {why}")
     found.sort(key=lambda run: (run.created_at, run.run))
     if as_json:
         print_lines(msgspec.json.encode(run) for run in found)
