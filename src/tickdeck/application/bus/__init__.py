@@ -11,7 +11,7 @@ from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
 from tickdeck.application.bus.gate import Held
 from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfinished
-from tickdeck.application.bus.handling import caused, handled_event, handler_context, handling_on
+from tickdeck.application.bus.handling import caused, handled_event, handler_context, handling_on, leave_mailbox
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.options import SubscribeOptions
@@ -74,6 +74,7 @@ __all__ = [
     "handler_context",
     "handling_on",
     "is_async",
+    "leave_mailbox",
     "new_receipt",
     "not_an_event",
     "not_taken",

@@ -12,7 +12,16 @@ from tickdeck.domain.events import DomainEvent
 if TYPE_CHECKING:
     from tickdeck.application.bus.mailbox import Mailbox
 
-__all__ = ["AMBIENT", "HANDLING", "Handling", "caused", "handled_event", "handler_context", "handling_on"]
+__all__ = [
+    "AMBIENT",
+    "HANDLING",
+    "Handling",
+    "caused",
+    "handled_event",
+    "handler_context",
+    "handling_on",
+    "leave_mailbox",
+]
 
 
 class Handling:
@@ -61,3 +70,14 @@ def handler_context(bus: object) -> Context:
     context = copy_context()
     context.run(AMBIENT.set, bus)
     return context
+
+
+def leave_mailbox() -> bool:
+    """For an async handler: its event counts as handled now, and the mailbox goes on with the next one in another task,
+    while the handler does in its own task what others need not wait for. An error after this is not retried.
+
+    Returns False, and changes nothing, outside a handler's own task and for a dead letter that was sent again."""
+    handling = HANDLING.get()
+    if handling is None or handling.over or handling.mailbox is None:
+        return False
+    return handling.mailbox.leave()

@@ -166,6 +166,20 @@ class Mailbox:
 
     # -- working --------------------------------------------------------------------------------------------------
 
+    def leave(self) -> bool:
+        """Called by the handler: see ``leave_mailbox``."""
+        entry = self._in_hand
+        if entry is None or entry.letter is not None or _running_task() is not self._task:
+            return False
+        if self._handling is not None:
+            self._handling.over = True
+        self._context = self._context.copy()  # the caller keeps the one in which it runs
+        self._worker = self._task = None
+        self._finish(entry, handled=True)
+        if self._has_work:
+            self._wake()
+        return True
+
     @property
     def _has_work(self) -> bool:
         if self._in_hand is not None or len(self._waiting):
@@ -275,7 +289,10 @@ class Mailbox:
             else:
                 handling.over = True
                 if self._worker is worker:
-                    await self._succeed(entry)
+                    if entry.letter is None:
+                        self._finish(entry, handled=True)
+                    else:
+                        await self._letter_succeeded(entry, entry.letter)
                     if self._is_cancelled():
                         raise asyncio.CancelledError  # the handler suppressed it
                 return
@@ -304,13 +321,12 @@ class Mailbox:
 
     # -- done with an event ---------------------------------------------------------------------------------------
 
-    async def _succeed(self, entry: _Entry) -> None:
-        handled = entry.letter is None
+    async def _letter_succeeded(self, entry: _Entry, letter: DeadLetter) -> None:
+        handled = False
         try:
-            if entry.letter is not None:
-                self.letter_handled(entry.letter)
-                await self._wait_durable(self._position())  # otherwise a crash would bring the letter back
-                handled = True
+            self.letter_handled(letter)
+            await self._wait_durable(self._position())  # otherwise a crash would bring the letter back
+            handled = True
         finally:
             self._finish(entry, handled=handled)
 
@@ -374,7 +390,7 @@ class Mailbox:
 
     async def _next_progress(self) -> None:
         """Return when one more event is finished or the working task ended. Raises what ended it, unless that was a
-        cancellation."""
+        cancellation, or after ``leave``."""
         left, loop = self._left, asyncio.get_running_loop()
         self._wake()
         task = self._task
@@ -390,7 +406,7 @@ class Mailbox:
             finally:
                 if waiter in self._progress:
                     self._progress.remove(waiter)
-        if task.done() and not task.cancelled():
+        if task is self._task and task.done() and not task.cancelled():
             task.result()
 
     def _tell_progress(self) -> None:

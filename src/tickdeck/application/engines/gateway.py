@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any, TypeAlias
 
-from tickdeck.application.bus import Handler, is_async, refuse_unfinished
+from tickdeck.application.bus import Handler, is_async, leave_mailbox, refuse_unfinished
 from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
@@ -107,22 +107,23 @@ class VenueGateway:
 
     def take(self, request: Request) -> None:
         """Send an order, an amend or a cancel, in the order in which they were decided."""
-        lane = self._lanes.get(request.order_id)
-        if lane is not None:
-            lane.append(request)
-            return
-        call = self._call(request)
+        call = self._begin(request)
         if call is not None:
-            if self._venue.simulated:
-                refuse_unfinished(call, "the simulated venue's method")
-            self._lanes[request.order_id] = deque()
-            self._calls[request.order_id] = asyncio.get_running_loop().create_task(self._work(request, call))
+            self._work_apart(request, call)
 
     async def _take_durable(self, request: Request) -> None:
         if request.event_id in self._cancelled_early:
             self._cancelled_early.discard(request.event_id)
+            return
+        call = self._begin(request)
+        if call is None:
+            return
+        task = asyncio.current_task()
+        if task is not None and leave_mailbox():  # another task would begin to work a round of the event loop later
+            self._calls[request.order_id] = task
+            await self._work(request, call)
         else:
-            self.take(request)
+            self._work_apart(request, call)
 
     def never_sent(self, request: DomainEvent) -> None:
         """There is no room to wait for durability. Trading halts, and the order ends here."""
@@ -140,6 +141,22 @@ class VenueGateway:
             await asyncio.gather(*self._calls.values())
 
     # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> Awaitable[None] | None:
+        """Call the venue, unless a call for the same order is under way. Returns what ``_work`` has to await."""
+        lane = self._lanes.get(request.order_id)
+        if lane is not None:
+            lane.append(request)
+            return None
+        call = self._call(request)
+        if call is not None:
+            if self._venue.simulated:
+                refuse_unfinished(call, "the simulated venue's method")
+            self._lanes[request.order_id] = deque()
+        return call
+
+    def _work_apart(self, request: Request, call: Awaitable[None]) -> None:
+        self._calls[request.order_id] = asyncio.get_running_loop().create_task(self._work(request, call))
 
     def _call(self, request: Request) -> Awaitable[None] | None:
         """Pass a request to the venue, unless trading is halted. Returns an awaitable, if there is one."""

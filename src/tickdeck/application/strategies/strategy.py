@@ -379,7 +379,7 @@ class Strategy(Parametrised):
             side=side,
             quantity=quantity,
             limit=limit,
-            time_in_force=TimeInForce(time_in_force),
+            time_in_force=time_in_force if type(time_in_force) is TimeInForce else TimeInForce(time_in_force),
             protection=protection,
         )
 

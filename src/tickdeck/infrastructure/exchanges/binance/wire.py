@@ -12,7 +12,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -75,14 +75,16 @@ class SigningKey(Protocol):
 class HmacKey:
     """A key with a shared secret. Neither is ever shown."""
 
-    __slots__ = ("_secret", "api_key")
+    __slots__ = ("_keyed", "api_key")
 
     def __init__(self, api_key: str, secret: str) -> None:
         self.api_key = api_key
-        self._secret = secret.encode()
+        self._keyed = hmac.new(secret.encode(), digestmod="sha256")  # copying it is cheaper than keying it again
 
     def sign(self, payload: bytes) -> str:
-        return hmac.digest(self._secret, payload, "sha256").hex()
+        keyed = self._keyed.copy()
+        keyed.update(payload)
+        return keyed.hexdigest()
 
     def __repr__(self) -> str:
         return "HmacKey(***)"
@@ -140,7 +142,8 @@ def signed_request(
     both in ms. The parameters, in their order, go into a form if ``method`` is POST, otherwise into the query.
     """
     payload = _encoded({**params, "recvWindow": receive_window, "timestamp": timestamp})
-    payload = f"{payload}&{_encoded({'signature': key.sign(payload.encode())})}"
+    signature = key.sign(payload.encode())
+    payload = f"{payload}&signature={signature if signature.isalnum() else quote_plus(signature)}"
     headers = {"X-MBX-APIKEY": key.api_key}
     if method == "POST":
         headers["Content-Type"] = "application/x-www-form-urlencoded"
