@@ -141,7 +141,7 @@ def open_bus(url: Path | str, *, tape_format: str | None = None, clock: LiveCloc
         last = next(store.read(TapeQuery(first_seq=store.last_seq)), None) if store.last_seq else None
         if last is not None:
             bus.continue_from(last)
-            bus._timers.restore(store.read(TapeQuery(types=("timer.*",))))
+            bus.restore_timers(store.read(TapeQuery(types=("timer.*",))))
             bus.restore_dead_letters(
                 dead_letters_on(store.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
             )

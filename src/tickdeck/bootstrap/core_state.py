@@ -88,14 +88,11 @@ class StateOfRun:
         )
         self._roots: dict[str, object] = {
             "kernel": kernel,
-            "clock": kernel.clock,
-            "timers": kernel._timers,
-            "outside inputs": kernel._outside,
-            "faults": kernel._edges.faults,
+            **kernel.state_parts(),
             "agenda": agenda,
             **parts,
         }
-        for subscription in kernel._table.subscribed():  # whoever hears events may have a state
+        for subscription in kernel.table.subscribed():  # whoever hears events may have a state
             self._roots[f"handler {subscription.order}"] = [subscription.handler(), subscription.call]
         for token, module in modules.items():
             self._roots[f"module {token}"] = Namespace(module)
@@ -103,7 +100,7 @@ class StateOfRun:
             if type(cls) is type and not issubclass(cls, BaseException):  # others have no variables of their own
                 self._roots[f"class {token}.{name}"] = Namespace(cls)
         self._named = name_objects(self._roots, self._scope)
-        self._prepared = kernel._table.created
+        self._prepared = kernel.table.created
 
     def write(self) -> dict[str, Any]:
         """The state now, as JSON values. Raises ``StateError`` if a part of it cannot be written."""
@@ -111,7 +108,7 @@ class StateOfRun:
             return self._write()
 
     def _write(self) -> dict[str, Any]:
-        kernel, table = self._kernel, self._kernel._table
+        kernel, table = self._kernel, self._kernel.table
         for strategy_id, surroundings in self._strategies.surroundings.items():
             if others := surroundings.other_variables():
                 raise StateError(f"strategy {strategy_id} sets the context variable {others[0]}")
@@ -141,10 +138,10 @@ class StateOfRun:
         ended = kernel.subscribe(RunStarted, lambda event: None)
         ended.cancel()
         with _without_collection():
-            Reader(state, self._named, self._scope, lambda order: kernel._table.at(order) or ended).fill(parts)
+            Reader(state, self._named, self._scope, lambda order: kernel.table.at(order) or ended).fill(parts)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        kernel, table = self._kernel, self._kernel._table
+        kernel, table = self._kernel, self._kernel.table
         before = {subscription.order: subscription for subscription in table.subscribed()}
         reader = Reader(state, self._named, self._scope, lambda order: table.at(order) or before.get(order))
         listen = {f"{STRATEGY}{name}": _Listen(self._strategies, name) for name in self._strategies.strategies}

@@ -34,6 +34,7 @@ from tickdeck.application.bus import (
     new_receipt,
     not_an_event,
 )
+from tickdeck.application.bus.subscriptions import Subscriptions
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel.agenda import Agenda
 from tickdeck.application.kernel.interrupts import came_by_signal
@@ -350,6 +351,21 @@ class Kernel(TimedBus):
         """Whether everything that the kernel was given is processed, and nothing waits or was interrupted."""
         waiting = self._busy or self._queue or self._staged or self._outbox or len(self._handover)
         return not (waiting or self._current is not None or self._ended_by) and self._open
+
+    def state_parts(self) -> dict[str, object]:
+        """The objects that hold the kernel's state between two inputs, by name, for a snapshot. The numbers are apart
+        (``continue_at``), and so are the subscriptions (``table``)."""
+        return {
+            "clock": self.clock,
+            "timers": self._timers,
+            "outside inputs": self._outside,
+            "faults": self._edges.faults,
+        }
+
+    @property
+    def table(self) -> Subscriptions:
+        """The subscriptions, for a snapshot."""
+        return self._table
 
     def continue_at(self, *, seq: int, inputs: int, halted: bool) -> None:
         """Continue numbering in a run whose state is restored. The clock and the timers are restored apart."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from threading import get_ident
 
 from tickdeck.application.arguments import check_whole
 from tickdeck.application.bus import InMemoryEventBus, handling_on
 from tickdeck.application.kernel.timers import Timers
-from tickdeck.domain.events import TimerCancelled, TimerSet
+from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerSet
 from tickdeck.errors import ConfigError
 
 __all__ = ["TimedBus"]
@@ -62,6 +63,10 @@ class TimedBus(InMemoryEventBus):
     def timers(self) -> tuple[int, ...]:
         """The ids of the timers that will fire, in order of creation."""
         return self._timers.ids()
+
+    def restore_timers(self, events: Iterable[DomainEvent]) -> None:
+        """Take over the timers of an earlier process from its ``timer.*`` events, in order."""
+        self._timers.restore(events)
 
     def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
         if self._busy:
