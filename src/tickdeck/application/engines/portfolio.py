@@ -244,7 +244,7 @@ class PortfolioEngine:
             report = replace(report, order_id=f"liquidation-{report.venue_trade_id}")
         instrument = self._instrument(report.symbol)
         average = self.account.position(report.symbol).average_price
-        self._bus.publish_all(self._price_holding(report.symbol, report.price, report.ts))
+        self._bus.publish_all(self._open_holding(report.symbol, report.ts, report.price))
         self.owned.liquidate(report)
         booked = self.account.apply_fill(report, instrument)
         self._value(booked)
@@ -324,7 +324,7 @@ class PortfolioEngine:
 
     def on_price(self, event: MarketEvent) -> None:
         """Value what waits for a price of this symbol."""
-        self._bus.publish_all(self._price_payments(event))
+        self._bus.publish_all(self._open_holding(event.symbol, event.ts))
         if not self.valuation.waits:
             for subscription in self._watching:
                 subscription.cancel()
@@ -333,30 +333,25 @@ class PortfolioEngine:
     def on_fill_report(self, report: VenueFillReported) -> None:
         """Value coins that wait for the first price of a symbol at that of its first fill, such as of a ``flatten``
         before any market data, before the fill itself is booked."""
-        self._bus.publish_all(self._price_holding(report.symbol, report.price, report.ts))
+        self._bus.publish_all(self._open_holding(report.symbol, report.ts, report.price))
 
-    def _price_holding(self, symbol: str, price: Price, ts: int) -> Sequence[PositionEvent]:
-        """Value coins that wait for the first price of a symbol. Returns the events of their position."""
-        if symbol not in self.account.unpriced:
-            return ()
+    def _open_holding(self, symbol: str, ts: int, first: Price | None = None) -> Sequence[PositionEvent]:
+        """Value what waited for a price of ``symbol``: at that of the market, or at ``first``, that of a fill before
+        there is one. Returns the events of coins that became a position."""
+        price = self._market_data.price
         before = self.account.position(symbol).quantity
-        moved = self.valuation.open_holding(symbol, price, self._market_data.price, ts)
+        if first is None:
+            moved = self.valuation.on_price(symbol, price, ts)
+        else:
+            moved = self.valuation.open_holding(symbol, first, price, ts)
         self.owned.pay(moved, before)
-        return moved
-
-    def _price_payments(self, event: MarketEvent) -> list[PositionEvent]:
-        """Value what waited for a price. Returns the events of coins that were paid in or out."""
-        before = self.account.position(event.symbol).quantity
-        moved = self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
-        if moved:
-            self.owned.pay(moved, before)
         return moved
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record: fold it into the account. Publishes nothing."""
         if isinstance(event, MarketEvent):
             if self.valuation.waits:
-                self._price_payments(event)
+                self._open_holding(event.symbol, event.ts)
             return
         if isinstance(event, VenueRateReported):
             self.on_rate(event)
@@ -381,7 +376,7 @@ class PortfolioEngine:
             else:
                 self.differences.read(event.currency, held or ZERO, event.total, event.ts_ingress)
         elif isinstance(event, VenueFillReported):
-            self._price_holding(event.symbol, event.price, event.ts)
+            self._open_holding(event.symbol, event.ts, event.price)
         elif isinstance(event, AccountDifferenceFound):
             if event.policy == "adopt":
                 self.differences.forget(event.currency)
@@ -392,7 +387,7 @@ class PortfolioEngine:
         elif isinstance(event, VenueLiquidationReported) and not self._is_repeated(
             event.symbol, f"liquidation {event.venue_trade_id}"
         ):
-            self._price_holding(event.symbol, event.price, event.ts)
+            self._open_holding(event.symbol, event.ts, event.price)
             self.owned.liquidate(event)
 
     # -- figures -----------------------------------------------------------------------------------------------------
