@@ -1,9 +1,9 @@
 """Compares what docs/stability.md declares stable with what it was: the `Exchange` port and the life cycles.
 
-    python tools/stable_surfaces.py            print what is missing now, one line each
+    python tools/stable_surfaces.py            print what is missing now or needed in addition, one line each
     python tools/stable_surfaces.py --write    add what is new to tests/golden_surfaces.json; nothing is ever removed
 
-Exit codes: 0 if nothing is missing, 1 if something is, 2 for wrong arguments.
+Exit codes: 0 if the surfaces are as stable as declared, 1 if not, 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ import json
 import sys
 from pathlib import Path
 
-from life_cycles import LIFE_CYCLES
-from tickdeck.application.ports.exchange import Exchange, PairExchange
+import msgspec
+from msgspec.structs import fields
 
-__all__ = ["FILE", "missing", "surfaces"]
+from life_cycles import LIFE_CYCLES
+from tickdeck.application.ports import exchange as port
+from tickdeck.application.ports.exchange import ConversionExchange, Exchange, MarginExchange, PairExchange
+
+__all__ = ["FILE", "broken", "surfaces"]
 
 FILE = Path(__file__).parents[1] / "tests" / "golden_surfaces.json"
 
@@ -24,12 +28,26 @@ FILE = Path(__file__).parents[1] / "tests" / "golden_surfaces.json"
 def surfaces() -> dict[str, list[str]]:
     """The stable surfaces as they are now: each a sorted list of lines."""
     found = {f"life cycle {name}": _arrows(name) for name in LIFE_CYCLES}
-    return found | {port.__name__: _calls(port) for port in (Exchange, PairExchange)}
+    protocols = {one.__name__: _calls(one) for one in (Exchange, PairExchange, ConversionExchange, MarginExchange)}
+    named = {name: getattr(port, name) for name in port.__all__}
+    values = {name: _fields(one) for name, one in named.items() if issubclass(one, msgspec.Struct)}
+    return found | protocols | values
 
 
-def missing(before: dict[str, list[str]], now: dict[str, list[str]]) -> list[str]:
-    """What was there before and is not there now."""
-    return [f"{name}: {line}" for name, lines in before.items() for line in lines if line not in now.get(name, [])]
+def broken(before: dict[str, list[str]], now: dict[str, list[str]]) -> list[str]:
+    """What was there before and is not there now, and what is needed now and was not there before."""
+    lost = [f"{name}: {line}" for name, lines in before.items() for line in lines if line not in now.get(name, [])]
+    new = [(name, line) for name, lines in now.items() if name in before for line in lines if line not in before[name]]
+    demands = [f"{name}: {line}, which is new" for name, line in new if not (_is_optional(line) or _is_arrow(line))]
+    return lost + demands
+
+
+def _is_optional(line: str) -> bool:
+    return ": optional" in line
+
+
+def _is_arrow(line: str) -> bool:
+    return " -> " in line
 
 
 def _arrows(name: str) -> list[str]:
@@ -56,18 +74,23 @@ def _calls(port: type) -> list[str]:
     return sorted(lines)
 
 
+def _fields(value: type[msgspec.Struct]) -> list[str]:
+    """A line for each field of what a port takes or returns."""
+    return sorted(f"{field.name}: {'required' if field.required else 'optional'}" for field in fields(value))
+
+
 def main(words: list[str]) -> int:
     if words not in ([], ["--write"]):
         print(__doc__, file=sys.stderr)
         return 2
     before: dict[str, list[str]] = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
     now = surfaces()
-    lost = missing(before, now)
-    print("\n".join(lost) or "nothing is missing")
+    faults = broken(before, now)
+    print("\n".join(faults) or "everything is as stable as declared")
     if words:
         kept = {name: sorted({*before.get(name, []), *now.get(name, [])}) for name in sorted({*before, *now})}
         FILE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
-    return 1 if lost else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def test_an_entry_makes_its_exchange() -> None:
     exchange: Exchange = ExchangeFactory.create_exchange("main", ENTRY, environment=KEYS)
 
     assert exchange.name == "binance"
-    assert exchange.capabilities.client_ids_unique == "open"
+    assert exchange.capabilities.order_pairs
     assert "the-" not in repr(vars(exchange))
 
 

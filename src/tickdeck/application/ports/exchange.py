@@ -65,10 +65,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an exchange can do. The contract tests check it.
 
     ``client_order_id``: a regular expression that every client order id must match as a whole.
-    ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
     ``private_stream``: orders, fills and balances are pushed. ``stop_orders``: it takes orders with a ``stop``.
     ``order_pairs``: it takes an ``OrderPair``, so it is a ``PairExchange``.
-    ``cancel_on_disconnect``: the venue cancels open orders when the connection is lost; if ``False``, open orders stay.
 
     When an order counts as never received (times in ns): ``in_flight`` is how long a request may still take effect
     after it was sent, and ``query_lag`` how old an answer to a query may be. For both together, "no such order" proves
@@ -87,11 +85,9 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     market_orders: bool = True
     amendment: Amendment = Amendment.NONE
     client_order_id: str = "[A-Za-z0-9_-]{1,36}"
-    client_ids_unique: str = "open"
     private_stream: bool = True
     stop_orders: bool = False
     order_pairs: bool = False
-    cancel_on_disconnect: bool = False
     in_flight: int = 15_000_000_000
     query_lag: int = 60_000_000_000
     evidence: tuple[str, ...] = ("order", "open_orders", "fills", "stream")

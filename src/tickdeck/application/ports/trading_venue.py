@@ -1,4 +1,6 @@
-"""The venue as the core sees it: plain calls, whose answers are inputs. The paper venue implements it."""
+"""The venue as the core sees it: plain calls, whose answers are inputs.
+
+The paper venue implements it, and ``ExchangeVenue`` for any exchange."""
 
 from __future__ import annotations
 

@@ -102,7 +102,6 @@ class PaperExchange:
         return ExchangeCapabilities(
             amendment=Amendment.FULL,
             client_order_id=".+",
-            client_ids_unique="ever",
             margin=self._config.leverage is not None,
         )
 
