@@ -36,6 +36,15 @@ def _every_run_is_proven(request: pytest.FixtureRequest) -> Iterator[None]:
         prove_all(tmp_path, spoilt)
 
 
+@pytest.fixture
+def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an exchange in a process of its own. Its parameter, if there is one, are its faults."""
+    from gate_processes import venue_process
+
+    with venue_process(getattr(request, "param", "")) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> LeftAlone:
     """The uninterrupted run ``SIMULATED``."""

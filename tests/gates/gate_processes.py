@@ -6,7 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,16 +20,86 @@ import tickdeck
 from tickdeck.infrastructure.config import RunConfig
 
 DRIVER = HERE / "gate_driver.py"
-SOURCE = os.pathsep.join([str(Path(tickdeck.__file__).parents[1]), str(Path(__file__).parents[1] / "kit")])
+LIVE_DRIVER = HERE / "live_driver.py"
+SOURCE = os.pathsep.join(map(str, (Path(tickdeck.__file__).parents[1], HERE.parent / "kit", HERE)))
 """What the processes import: Tickdeck, and the shared helpers of the tests."""
 
 
 def environment_of(**settings: str) -> dict[str, str]:
-    """For a process that is not measured by coverage: a kill while it writes its figures would leave an unreadable
-    file.
+    """For a process that imports what the tests import, and is measured by coverage if they are."""
+    return {**os.environ, "PYTHONPATH": SOURCE, **settings}
+
+
+# -- live runs that are killed, and the exchange that lives on ----------------------------------------------------
+
+
+@contextmanager
+def venue_process(faults: str = "") -> Iterator[str]:
+    """The URL of an exchange for BTCUSDT in a process of its own, which lives on while runs are killed."""
+    words = ["venue", "--port", "0", "--seed", "1", "--faults", faults, "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tickdeck", *words], stdout=subprocess.PIPE, env=environment_of()
+    ) as venue:
+        assert venue.stdout is not None
+        try:
+            yield json.loads(venue.stdout.readline())["url"]
+        finally:
+            venue.terminate()
+
+
+def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """What the admin address of an exchange answers; with a ``body``, what it does."""
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/admin/{path}", data), timeout=120) as answer:
+        return json.loads(answer.read())
+
+
+class Told(NamedTuple):
+    """A line of ``live_driver.py``: how many events the run has taken in this process, and its snapshots."""
+
+    taken: int
+    snapshots: int
+
+
+def kill_live(
+    data: Path,
+    configured: Callable[..., RunConfig],
+    *words: object,
+    turns: int = 1,
+    when: Callable[[Told], bool] = lambda _: True,
+    by_itself: bool = False,
+) -> int:
+    """Start the run that ``configured(*words)`` describes, or resume the one under ``data``, in a process of its own.
+    It is killed at the ``turns``-th turn of its event loop for which ``when`` holds, or kills itself. ``configured`` is
+    a function of a module of the gates. Returns the ``seq`` of the snapshot from which the run continued, or 0.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    return {**inherited, **settings}
+    name = f"{configured.__module__.rpartition('.')[2]}:{configured.__name__}"
+    with (
+        TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            [sys.executable, LIVE_DRIVER, data, name, *map(str, words)],
+            env=environment_of(),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        restored_from = process.stdout.readline()
+        for line in process.stdout:
+            turns -= when(Told(*map(int, line.split())))
+            if turns <= 0 and not by_itself:
+                process.kill()
+                break
+        status = process.wait()
+        errors.seek(0)
+        said = errors.read()
+        assert status == -9, said
+        assert "is not used" not in said  # a snapshot that is there
+    return int(restored_from)
+
+
+# -- runs without real orders ------------------------------------------------------------------------------------
 
 
 class Driven:
@@ -37,7 +111,7 @@ class Driven:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=SOURCE),
+            env=environment_of(PYTHONHASHSEED=hash_seed),
         )
         self.lines: list[str] = []
         self.errors = ""

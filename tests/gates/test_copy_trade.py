@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gate_processes import ask, venue_process
 
 from tickdeck.application.commands import BalanceRepository
 from tickdeck.application.ports import TapeQuery
@@ -39,27 +37,12 @@ def example() -> Any:
     return module
 
 
-@pytest.fixture
-def url(example: Any) -> Iterator[str]:
-    command = [sys.executable, "-m", "tickdeck", "venue", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as venue:
-        try:
-            assert venue.stdout is not None
-            found = json.loads(venue.stdout.readline())["url"]
-            example.open_accounts(found)
-            yield found
-        finally:
-            venue.terminate()
-
-
-def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/admin/{path}", data)) as answer:
-        return json.loads(answer.read())
-
-
 @pytest.mark.slow
-def test_a_copy_trader_killed_at_any_moment_ends_as_the_venue_says(example: Any, url: str, tmp_path: Path) -> None:
+def test_a_copy_trader_killed_at_any_moment_ends_as_the_venue_says(
+    example: Any, venue_process: str, tmp_path: Path
+) -> None:
+    url = venue_process
+    example.open_accounts(url)
     asyncio.run(example.lead(url, ORDERS))
     fills = len(ask(url, "fills?account=leader"))
     words = ["--url", url, "--store", str(tmp_path / "copies.db"), "--until", str(fills)]
@@ -110,15 +93,10 @@ def run_example(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_the_example_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-m", "tickdeck", "venue", "--port", "0", "--json"], stdout=-1) as venue:
-        try:
-            assert venue.stdout is not None
-            address = json.loads(venue.stdout.readline())["url"]
-            without_accounts = run_example("--url", address, cwd=tmp_path)
-            led = run_example("--url", address, "--lead", "1", cwd=tmp_path)
-            copied = run_example("--url", address, cwd=tmp_path)
-        finally:
-            venue.terminate()
+    with venue_process() as address:
+        without_accounts = run_example("--url", address, cwd=tmp_path)
+        led = run_example("--url", address, "--lead", "1", cwd=tmp_path)
+        copied = run_example("--url", address, cwd=tmp_path)
     gone = run_example("--url", address, "--lead", "1", cwd=tmp_path)
 
     assert (without_accounts.returncode, without_accounts.stderr.count("\n")) == (1, 1)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_live_orders import STRATEGIES, ask, check, config, key
+from gate_processes import ask
+from test_live_orders import STRATEGIES, check, config, key
 
 from tickdeck.application.ports import OrderRequest
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run

@@ -4,25 +4,17 @@ whom cannot pay, is killed again and again, and ends as the exchange says to the
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import signal
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gate_processes import environment_of
-from test_live_orders import LIMITS, STRATEGIES, short_lag
+from gate_processes import ask, kill_live
+from test_live_orders import LIMITS, STRATEGIES, finish, short_lag, shorten_lag
 
-from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
 from tickdeck.domain.events import (
     AccountDifferenceFound,
-    CommandReceived,
     OrderSubmittedEvent,
     TradeExecutedEvent,
     TradeFailedEvent,
@@ -38,31 +30,6 @@ from tickdeck.infrastructure.config_copy import CopyConfig
 assert short_lag  # a fixture of every test here
 NAMES = ("ada", "bob", "carol")
 
-VENUE = """
-import asyncio, sys
-from tickdeck.bootstrap.venue import open_venue
-async def main():
-    async with open_venue(("BTCUSDT",), seed=1, faults=sys.argv[1]) as venue:
-        print(venue.url, flush=True)
-        await asyncio.Event().wait()
-asyncio.run(main())
-"""
-TRADER = """
-import asyncio, sys
-from pathlib import Path
-import test_live_accounts as t
-from test_live_orders import shorten_lag
-from tickdeck.bootstrap import resume_run, start_live_run
-url, data = sys.argv[1], Path(sys.argv[2])
-shorten_lag(setattr)
-folders = sorted(data.iterdir())
-run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600), data)
-def progress(ts):
-    if run.caught_up():
-        print(run.kernel.seq, flush=True)
-asyncio.run(run.drive(None, progress=progress))
-"""
-
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,18 +39,12 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def venue(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an exchange in a process of its own."""
-    faults = getattr(request, "param", "")
-    with subprocess.Popen([sys.executable, "-c", VENUE, faults], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        for name, cash in zip(NAMES, ("100000", "50000", "1"), strict=True):
-            body = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash}}
-            request_ = urllib.request.Request(f"{url}/admin/account", json.dumps(body).encode(), method="POST")
-            urllib.request.urlopen(request_, timeout=10).close()
-        yield url
-        process.kill()
+def venue(venue_process: str) -> str:
+    """The URL of an exchange with the three accounts."""
+    for name, cash in zip(NAMES, ("100000", "50000", "1"), strict=True):
+        account = {"name": name, "key": f"{name}-key", "secret": f"{name}-secret", "deposits": {"USDT": cash}}
+        ask(venue_process, "account", account)
+    return venue_process
 
 
 def config(url: str, seconds: int) -> RunConfig:
@@ -105,9 +66,10 @@ def config(url: str, seconds: int) -> RunConfig:
     )
 
 
-def ask(url: str, path: str) -> Any:
-    with urllib.request.urlopen(f"{url}/admin/{path}", timeout=10) as answer:
-        return json.load(answer)
+def killable(url: str) -> RunConfig:
+    """For a process that is killed (``kill_live``)."""
+    shorten_lag(setattr)
+    return config(url, 600)
 
 
 def check(run: LiveRun, url: str) -> list[TwoPhaseTradeEvent]:
@@ -159,50 +121,12 @@ def test_followers_copy_a_leader_at_the_exchange_and_one_that_cannot_pay_touches
     assert not any(isinstance(event, TradingHalted) for event in open_record(run.folder))
 
 
-def kill_after(url: str, data: Path, turns: int) -> None:
-    here = Path(__file__).resolve().parent
-    paths = [str(here), str(here.parent / "kit"), str(here.parents[1] / "src")]
-    with subprocess.Popen(
-        [sys.executable, "-c", TRADER, url, str(data)],
-        env=environment_of(PYTHONPATH=":".join(paths)),
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        for _ in range(turns):
-            assert process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
-
-
-def finish(folder: Path) -> LiveRun:
-    """Resume the run a last time, cancel what is open, and wait until nothing is in doubt."""
-    run = resume_run(folder)
-    assert isinstance(run, LiveRun)
-    asked = False
-
-    def stop_when_clear(_: int) -> None:
-        nonlocal asked
-        if not run.caught_up():
-            return
-        if not asked:
-            asked = True
-            run.kernel.publish(CommandReceived(command="halt", reason="the test ends"))
-            run.kernel.publish(CommandReceived(command="cancel", reason="the test ends"))
-        if not any(account.execution.open_of() for account in run.core.accounts):
-            run.driver.request_stop()
-
-    try:
-        asyncio.run(run.drive(None, progress=stop_when_clear))
-    finally:
-        run.close()
-    return run
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("venue", ["", "seed=3 drop_ack=0.05 late_fill=0.2:500ms"], indirect=True)
+@pytest.mark.parametrize("venue_process", ["", "seed=3 drop_ack=0.05 late_fill=0.2:500ms"], indirect=True)
 def test_killed_twenty_times_it_ends_as_the_exchange_says(venue: str, tmp_path: Path) -> None:
     rng = random.Random(7)
     for _ in range(20):
-        kill_after(venue, tmp_path, rng.randrange(5, 40))
+        kill_live(tmp_path, killable, venue, turns=rng.randrange(5, 40))
     (folder,) = tmp_path.iterdir()
     run = finish(folder)
     trades = check(run, venue)

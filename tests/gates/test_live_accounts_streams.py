@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gate_processes import ask
 from test_live_accounts import NAMES, keys
-from test_live_orders import LIMITS, STRATEGIES, ask, short_lag
+from test_live_orders import LIMITS, STRATEGIES, short_lag
 
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue

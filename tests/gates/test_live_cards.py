@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from test_live_orders import STRATEGIES, ask, config, key
+from gate_processes import ask
+from test_live_orders import STRATEGIES, config, key
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
@@ -44,7 +45,7 @@ def _settled(run: LiveRun) -> bool:
 
 
 async def play(name: str, data: Path, quantity: str, limit: str) -> None:
-    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(40):
+    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(120):
         strategy = StrategyConfig(spec=f"{STRATEGIES}:Once", parameters={"quantity": quantity, "limit": limit})
         run = start_live_run(config(venue.url, 60, strategies=(strategy,), risk=LIMITS), data)
         moving = asyncio.ensure_future(_move_the_market(venue, run))

@@ -13,7 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from test_live_orders import STRATEGIES, ask, key
+from gate_processes import ask
+from test_live_orders import STRATEGIES, key
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap import answer_from_tape, open_record, verify_run
@@ -71,7 +72,7 @@ async def until(venue: RunningVenue, process: subprocess.Popen[bytes], fact: Cal
 
 
 async def play(name: str, folder: Path, spec: str, parameters: str, orders: int) -> None:
-    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(60):
+    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(120):
         player = venue.player
         assert player is not None
         (folder / "run.toml").write_text(CONFIG.format(url=venue.url, spec=spec, parameters=parameters))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_live_orders import STRATEGIES, ask, check, config, key, short_lag
+from gate_processes import ask
+from test_live_orders import STRATEGIES, check, config, key, short_lag
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run
 from tickdeck.bootstrap.venue import open_venue
@@ -52,7 +53,7 @@ async def trade(
 ) -> tuple[LiveRun, list[DomainEvent]]:
     """A live run of ``orders`` strategies with an order each, at a venue that ``script`` prepares. It is stopped when
     ``until`` holds."""
-    async with open_venue(("BTCUSDT",)) as venue, asyncio.timeout(40):
+    async with open_venue(("BTCUSDT",)) as venue, asyncio.timeout(120):
         script(venue.server)
         run = start_live_run(config(venue.url, 60, strategies=(_RESTS,) * orders), data)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_live_orders import STRATEGIES, ask, config
+from gate_processes import ask
+from test_live_orders import STRATEGIES, config
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
 from tickdeck.bootstrap.venue import RunningVenue, open_venue

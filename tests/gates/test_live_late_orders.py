@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from gate_processes import ask, kill_live
 from test_live_doubt import first, looks_often
-from test_live_orders import STRATEGIES, ask, check, config, finish, key, short_lag, venue_process
+from test_live_orders import STRATEGIES, check, config, finish, key, short_lag, shorten_lag
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run
 from tickdeck.bootstrap.venue import open_venue
@@ -34,10 +29,10 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import OrderStatus
-from tickdeck.infrastructure.config import StrategyConfig
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 
 pytestmark = pytest.mark.long
-__all__ = ["key", "looks_often", "short_lag", "venue_process"]  # fixtures
+__all__ = ["key", "looks_often", "short_lag"]  # fixtures
 
 _RESTS = StrategyConfig(spec=f"{STRATEGIES}:Single")
 _TAKES = StrategyConfig(spec=f"{STRATEGIES}:Single", parameters={"share": "1.02"})
@@ -53,7 +48,7 @@ def trade(
     """A live run with one order, which the venue takes ``late``. It is stopped when ``until`` holds."""
 
     async def work() -> LiveRun:
-        async with open_venue(("BTCUSDT",), faults=f"late_accept=1:{late}") as venue, asyncio.timeout(60):
+        async with open_venue(("BTCUSDT",), faults=f"late_accept=1:{late}") as venue, asyncio.timeout(120):
             run = start_live_run(config(venue.url, 60, strategies=(strategy,)), data)
 
             def stop(_: int) -> None:
@@ -123,48 +118,22 @@ def test_an_order_that_a_person_settled_and_that_is_accepted_late_is_ours_again(
 
 # -- killed meanwhile ---------------------------------------------------------------------------------------------
 
-TRADER = """
-import asyncio, sys
-from pathlib import Path
-import test_live_orders as t
-import test_live_late_orders as late
-from tickdeck.bootstrap import resume_run, start_live_run
-from tickdeck.infrastructure.config import StrategyConfig
-t.shorten_lag(setattr)
-url, data, share = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-single = StrategyConfig(spec=f"{t.STRATEGIES}:Single", parameters={"share": share})
-folders = sorted(data.iterdir())
-run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600, strategies=(single,)), data)
-def progress(ts):
-    if run.caught_up():
-        print(late.only(run), flush=True)
-asyncio.run(run.drive(None, progress=progress))
-"""
+
+def single(url: str, share: str) -> RunConfig:
+    shorten_lag(setattr)
+    strategy = StrategyConfig(spec=f"{STRATEGIES}:Single", parameters={"share": share})
+    return config(url, 600, strategies=(strategy,))
 
 
-def on_tape(data: Path) -> OrderStatus:
+def on_tape(data: Path) -> OrderStatus | None:
     (folder,) = data.iterdir()
-    return Order.fold(event for event in open_record(folder) if isinstance(event, OrderEvent)).status
+    events = [event for event in open_record(folder) if isinstance(event, OrderEvent)]
+    return Order.fold(events).status if events else None
 
 
 def killed_when(url: str, data: Path, share: str, status: OrderStatus) -> None:
     """Start or resume the run, and kill it when its order has a state on the tape."""
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    with subprocess.Popen(
-        [sys.executable, "-c", TRADER, url, str(data), share],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert any(line.strip() == status.value and on_tape(data) is status for line in process.stdout)
-        process.send_signal(signal.SIGKILL)
-
-
-def advance(url: str, by: str) -> None:
-    """Move the exchange's clock, so that what waits there is due."""
-    with urllib.request.urlopen(f"{url}/admin/advance", json.dumps({"by": by}).encode(), timeout=10):
-        pass
+    kill_live(data, single, url, share, when=lambda _: on_tape(data) is status)
 
 
 def wait_until_taken(url: str) -> None:
@@ -180,7 +149,7 @@ def test_an_order_that_is_accepted_while_the_run_is_down_is_ours_again(
 ) -> None:
     """Killed while the order is in doubt, or when it was taken for dead; and again when it is known."""
     killed_when(venue_process, tmp_path, share, before)
-    advance(venue_process, "1h")
+    ask(venue_process, "advance", {"by": "1h"})  # what waits there is due
     wait_until_taken(venue_process)
     killed_when(venue_process, tmp_path, share, OrderStatus.ACCEPTED if share < "1" else OrderStatus.FILLED)
     (folder,) = tmp_path.iterdir()

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from gate_processes import ask, kill_live
 from many_examples import SEEDS
 
 from tickdeck import bootstrap
@@ -94,11 +89,6 @@ def config(url: str, seconds: int, **changes: Any) -> RunConfig:
         "duration": Decimal(seconds),
     }
     return RunConfig(**(settings | changes))
-
-
-def ask(url: str, path: str) -> Any:
-    with urllib.request.urlopen(f"{url}/admin/{path}", timeout=10) as answer:
-        return json.load(answer)
 
 
 def check(run: LiveRun, url: str) -> None:
@@ -294,53 +284,10 @@ def test_no_key_reaches_the_folder_of_a_run(tmp_path: Path) -> None:
 
 # -- killed and resumed -------------------------------------------------------------------------------------------
 
-VENUE = """
-import asyncio, sys
-from tickdeck.bootstrap.venue import open_venue
-async def main():
-    async with open_venue(("BTCUSDT",), seed=int(sys.argv[1]), faults=sys.argv[2]) as venue:
-        print(venue.url, flush=True)
-        await asyncio.Event().wait()
-asyncio.run(main())
-"""
-TRADER = """
-import asyncio, sys
-from pathlib import Path
-import test_live_orders as t
-from tickdeck.bootstrap import resume_run, start_live_run
-url, data = sys.argv[1], Path(sys.argv[2])
-folders = sorted(data.iterdir())
-mine = (t.StrategyConfig(spec=f"{t.STRATEGIES}:{sys.argv[3]}"),)
-run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600, strategies=mine), data)
-def progress(ts):
-    if run.caught_up():
-        print(run.kernel.seq, flush=True)
-asyncio.run(run.drive(None, progress=progress))
-"""
 
-
-@pytest.fixture
-def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an exchange in a process of its own, which lives on while runs are killed."""
-    with subprocess.Popen(
-        [sys.executable, "-c", VENUE, "1", request.param], stdout=subprocess.PIPE, text=True
-    ) as venue:
-        assert venue.stdout is not None
-        yield venue.stdout.readline().strip()
-        venue.kill()
-
-
-def kill_after(url: str, data: Path, turns: int, strategy: str = "Busy", script: str = TRADER) -> None:
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    with subprocess.Popen(
-        [sys.executable, "-c", script, url, str(data), strategy],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        for _ in range(turns):
-            assert process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
+def killable(url: str, strategy: str) -> RunConfig:
+    """For a process that is killed (``kill_live``)."""
+    return config(url, 600, strategies=(StrategyConfig(spec=f"{STRATEGIES}:{strategy}"),))
 
 
 def finish(folder: Path) -> LiveRun:
@@ -358,7 +305,7 @@ def finish(folder: Path) -> LiveRun:
             asked = True
             run.kernel.publish(CommandReceived(command="halt", reason="the test ends"))
             run.kernel.publish(CommandReceived(command="cancel", reason="the test ends"))
-        if not run.core.execution.open_of():
+        if not any(account.execution.open_of() for account in run.core.accounts):
             run.driver.request_stop()
 
     try:
@@ -375,7 +322,7 @@ def test_a_live_run_killed_repeatedly_sends_nothing_twice_and_agrees_with_the_ex
 ) -> None:
     rng = random.Random(seed)
     for _ in range(3):
-        kill_after(venue_process, tmp_path, rng.randrange(5, 60))
+        kill_live(tmp_path, killable, venue_process, "Busy", turns=rng.randrange(5, 60))
     (folder,) = tmp_path.iterdir()
     run = finish(folder)
     check(run, venue_process)
@@ -391,7 +338,7 @@ def test_other_code_takes_over_a_killed_live_run_and_agrees_with_the_exchange(
 ) -> None:
     rng = random.Random(seed)
     for _ in range(2):
-        kill_after(venue_process, tmp_path, rng.randrange(5, 60))
+        kill_live(tmp_path, killable, venue_process, "Busy", turns=rng.randrange(5, 60))
     (folder,) = tmp_path.iterdir()
     monkeypatch.setattr(bootstrap.strategies, "code_digest", lambda: "other")
     run = finish(folder)

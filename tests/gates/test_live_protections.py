@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_live_orders import STRATEGIES, ask, config, shorten_lag
+from gate_processes import ask
+from test_live_orders import STRATEGIES, config, shorten_lag
 
 from tickdeck.bootstrap import LiveRun, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue

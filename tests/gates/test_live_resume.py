@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from gate_processes import kill_live
 from many_examples import SEEDS
 from test_live_run import START, config, play
 from virtual_time import VirtualLoop, VirtualWall
@@ -19,6 +16,7 @@ from virtual_time import VirtualLoop, VirtualWall
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, TimerFired, TradeEvent
 from tickdeck.errors import RunError
+from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import read_end
 from tickdeck.infrastructure.runs.ending import END
@@ -165,39 +163,16 @@ def test_a_run_that_went_on_after_its_end_was_noted_is_proven(tmp_path: Path, me
     assert "the frames are not those with which the run ended" in verify_run(folder)[0].faults
 
 
-PROGRAM = """
-import asyncio, sys
-from pathlib import Path
-import test_live_run as t
-from tickdeck.bootstrap import resume_run, start_live_run
-data = Path(sys.argv[1])
-folders = sorted(data.iterdir())
-run = resume_run(folders[0]) if folders else start_live_run(t.config(600), data)
-began = run.kernel.seq
-
-def progress(ts):
-    if run.caught_up() and run.kernel.seq > began + 60:
-        print('now', flush=True)
-
-asyncio.run(run.drive(None, progress=progress))
-"""
+def endless(*words: str) -> RunConfig:
+    """For a process that is killed (``kill_live``)."""
+    return config(600, keep_trades="trades" in words)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
 def test_a_live_run_killed_repeatedly_is_resumed_and_proven(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths},
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        with process.stdout as lines:
-            for _ in range(rng.randrange(1, 40)):
-                assert lines.readline().strip() == b"now"
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill_live(tmp_path, endless, turns=rng.randrange(1, 40), when=lambda told: told.taken > 60)
     (folder,) = tmp_path.iterdir()
     events = list(open_record(folder))
     verdict, _ = verify_run(folder)

@@ -6,12 +6,14 @@ import random
 from pathlib import Path
 
 import pytest
-from test_live_orders import finish, key, kill_after, short_lag, venue_process
+from gate_processes import kill_live
+from test_live_orders import finish, key, short_lag
 from test_live_stops import check, reasons
 
 from tickdeck.domain.events import OrderSubmittedEvent, RunResumed, StrategyDecisionEvent, TriggerFired
+from tickdeck.infrastructure.config import RunConfig, load_config
 
-__all__ = ["key", "short_lag", "venue_process"]
+__all__ = ["key", "short_lag"]
 
 FILE = """
 exchange = "binance"
@@ -58,19 +60,11 @@ name = "held"
 when = "position > 0.012"
 then = "notify"
 """
-TRADER = """
-import asyncio, sys
-from pathlib import Path
-from tickdeck.bootstrap import resume_run, start_live_run
-from tickdeck.infrastructure.config import load_config
-data, path = Path(sys.argv[2]), Path(sys.argv[3])
-folders = sorted(data.iterdir()) if data.exists() else []
-run = resume_run(folders[0]) if folders else start_live_run(load_config(path), data)
-def progress(ts):
-    if run.caught_up():
-        print(run.kernel.seq, flush=True)
-asyncio.run(run.drive(None, progress=progress))
-"""
+
+
+def from_file(path: str) -> RunConfig:
+    """For a process that is killed (``kill_live``)."""
+    return load_config(Path(path))
 
 
 @pytest.mark.slow
@@ -82,7 +76,7 @@ def test_a_configuration_alone_trades_live_is_killed_repeatedly_and_agrees_with_
     path.write_text(FILE.format(url=venue_process))
     rng = random.Random(1)
     for _ in range(4):
-        kill_after(venue_process, data, rng.randrange(40, 150), str(path), TRADER)
+        kill_live(data, from_file, path, turns=rng.randrange(40, 150))
     (folder,) = data.iterdir()
     events = check(finish(folder), venue_process)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from gate_processes import kill_live
 from virtual_time import VirtualLoop, VirtualWall
 
 from tickdeck.application.ports import Frame
@@ -161,21 +158,7 @@ def test_an_unknown_exchange_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_killed_live_run_has_every_frame_that_had_effects(tmp_path: Path) -> None:
-    program = (
-        "import asyncio, sys; from pathlib import Path; import test_live_run as t\n"
-        "from tickdeck.bootstrap import start_live_run\n"
-        "run = start_live_run(t.config(600), Path(sys.argv[1])); print('begun', flush=True)\n"
-        "asyncio.run(run.drive(None, progress=lambda ts: run.kernel.seq > 900 and print('now', flush=True)))\n"
-    )
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    with process.stdout as lines:
-        assert [lines.readline().strip() for _ in range(2)] == [b"begun", b"now"]
-        process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_live(tmp_path, config, 600, when=lambda told: told.taken > 900)
 
     (folder,) = tmp_path.iterdir()
     verdict, _ = verify_run(folder)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gate_processes import ask, kill_live
 from many_examples import SEEDS
-from test_live_orders import STRATEGIES, ask, config, finish, key, kill_after, short_lag, venue_process
+from test_live_orders import STRATEGIES, config, finish, key, killable, short_lag
 
 from tickdeck.bootstrap import open_record, start_live_run, verify_run
 from tickdeck.bootstrap.live import LiveRun
@@ -26,7 +27,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.trading import BracketStatus
 from tickdeck.infrastructure.config import StrategyConfig
 
-__all__ = ["key", "short_lag", "venue_process"]
+__all__ = ["key", "short_lag"]
 
 BRACKETED = (StrategyConfig(spec=f"{STRATEGIES}:Bracketed"),)
 CAREFUL = (StrategyConfig(spec=f"{STRATEGIES}:Careful"),)
@@ -108,7 +109,7 @@ def test_a_protected_live_run_killed_repeatedly_agrees_with_the_exchange(
 ) -> None:
     rng = random.Random(seed)
     for _ in range(3):
-        kill_after(venue_process, tmp_path, rng.randrange(20, 100), "Careful")
+        kill_live(tmp_path, killable, venue_process, "Careful", turns=rng.randrange(20, 100))
     (folder,) = tmp_path.iterdir()
     run = finish(folder)
 
@@ -133,7 +134,7 @@ def test_a_live_run_with_brackets_killed_repeatedly_agrees_with_the_exchange(
 ) -> None:
     rng = random.Random(4)
     for _ in range(3):
-        kill_after(venue_process, tmp_path, rng.randrange(20, 100), "Bracketed")
+        kill_live(tmp_path, killable, venue_process, "Bracketed", turns=rng.randrange(20, 100))
     (folder,) = tmp_path.iterdir()
     run = finish(folder)
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_live_resume import resumed, stopped
+from gate_processes import kill_live
+from test_live_resume import endless, resumed, stopped
 
-from tickdeck.bootstrap import open_record, trade_journal, verify_run
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, trade_journal, verify_run
 from tickdeck.infrastructure.exporting import trade_row
 
 
@@ -73,49 +70,21 @@ def test_a_run_whose_file_cannot_be_written_goes_on(tmp_path: Path, caplog: pyte
     assert kept(folder) == of_tape(folder)
 
 
-PROGRAM = """
-import asyncio, sys
-from pathlib import Path
-import test_live_run as t
-from tickdeck.bootstrap import resume_run, start_live_run
-data = Path(sys.argv[1])
-folders = sorted(data.iterdir())
-run = resume_run(folders[0]) if folders else start_live_run(t.config(600, keep_trades=True), data)
-began = run.kernel.seq
-
-def progress(ts):
-    if run.caught_up() and run.kernel.seq > began + 60:
-        print('now', flush=True)
-
-asyncio.run(run.drive(None, progress=progress))
-"""
-
-
 @pytest.mark.slow
 def test_a_killed_run_has_no_trade_missing_or_twice(tmp_path: Path) -> None:
     rng = random.Random(1)
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths},
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        with process.stdout as lines:
-            for _ in range(rng.randrange(20, 150)):
-                assert lines.readline().strip() == b"now"
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill_live(tmp_path, endless, "trades", turns=rng.randrange(20, 150), when=lambda told: told.taken > 60)
         (folder,) = tmp_path.iterdir()
         if (folder / "trades.db").exists():
             ended = [row for row in kept(folder) if row["closed_at"]]
             assert ended == of_tape(folder)[: len(ended)]
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("print('now', flush=True)", "run.driver.request_stop()")
-         .replace("progress=progress))", "progress=progress)); run.close()"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": paths}, check=True,
-    )  # fmt: skip
+    run = resume_run(folder)
+    assert isinstance(run, LiveRun)
+    try:
+        asyncio.run(run.drive(None, progress=lambda _: run.caught_up() and run.driver.request_stop()))
+    finally:
+        run.close()
 
-    assert run.returncode == 0
     assert kept(folder) == of_tape(folder)
     assert verify_run(folder)[0].identical
