@@ -15,6 +15,7 @@ from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import config_from_dict
 from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
 from tickdeck.infrastructure.surroundings import (
+    BanCheck,
     CircuitCheck,
     ClockCheck,
     MemoryCheck,
@@ -141,6 +142,13 @@ def test_a_tape_that_waits_for_the_disk_is_a_problem_until_something_is_written(
     assert check.problem(0) == ""
 
 
+def test_a_tape_whose_process_stood_still_is_no_problem_of_the_disk() -> None:
+    times = iter(second * S for second in (0, 1, 41, 45, 46))
+    check = TapeCheck(lambda: 11, lambda: 10, 5 * S, lambda: next(times))
+
+    assert [bool(check.problem(0)) for _ in range(5)] == [False, False, False, False, True]
+
+
 def test_a_tape_that_is_slow_and_makes_progress_is_no_problem() -> None:
     position, times = iter(range(1_000)), iter(range(0, 1_000 * S, S))
     check = TapeCheck(lambda: 1_000_000, lambda: next(position), 5 * S, lambda: next(times))
@@ -183,6 +191,16 @@ def test_an_exchange_that_fails_is_a_problem_until_it_answers_or_may_be_tried_ag
     assert check.problem(40 * S) != ""
     check.hear(transition(BreakerState.CLOSED))
     assert check.problem(41 * S) == ""
+
+
+def test_a_ban_is_told_once_until_it_is_over_or_longer_than_it_was_said() -> None:
+    left = [0.0, 2.0, 0.0, 120.0, 119.5, 118.0, 600.0, 599.0, 1.0, 0.0, 3.0]
+    looks = iter(left)
+    check = BanCheck(lambda: next(looks))
+    told = [check.problem(round(now * S)) for now in (0, 1, 3, 4, 4.5, 6, 7, 8, 606, 607, 700)]
+
+    first, longer = (f"the exchange takes no requests for {n} s, because there were too many" for n in (120, 600))
+    assert told == ["", "", "", first, first, first, longer, longer, longer, "", ""]
 
 
 # -- the settings -----------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ from tickdeck.infrastructure.frame_segments import GoneSegment
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter, refuse_gone
 from tickdeck.infrastructure.resilience import BreakerTransition, Limited, RateLimiter
 from tickdeck.infrastructure.runs import Manifest
+from tickdeck.infrastructure.surroundings import BanCheck
 from tickdeck.infrastructure.tape.opening import AnyTape
 
 __all__ = ["LiveRun", "start_live_run"]
@@ -184,10 +185,12 @@ class LiveRun(Session):
         feed.continue_after({s: m.next_trade_id - 1 for s, m in markets.items() if m.next_trade_id is not None})
 
     def _listen(self, account: LiveAccount, feed: MarketDataFeed, watched: WatchedAccount) -> None:
-        """Share the limits of the venue, and hear the circuit breakers."""
-        if isinstance(feed, Limited) and isinstance(account.exchange, Limited):
-            feed.limits = account.exchange.limits  # the venue counts them together, by our address
-            account.exchange.connects = feed.connects
+        """Share and watch the limits of the venue, and hear the circuit breakers."""
+        if isinstance(account.exchange, Limited):
+            watched.checks.append(BanCheck(account.exchange.limits.stopped_for))
+            if isinstance(feed, Limited):
+                feed.limits = account.exchange.limits  # the venue counts them together, by our address
+                account.exchange.connects = feed.connects
 
         def hear(transition: BreakerTransition) -> None:
             if watched.name:

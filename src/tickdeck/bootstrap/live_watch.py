@@ -40,7 +40,7 @@ _NEEDS_PROOF = ("clock", "pause", "handler")
 
 class WatchedAccount:
     """One account of a live run. ``name`` is empty if it is the only one. ``exchange`` is ``None`` on paper.
-    ``causes``: why it must not trade now."""
+    ``checks``: those of this account alone. ``causes``: why it must not trade now."""
 
     def __init__(self, name: str, risk: RiskEngine, gateway: VenueGateway, venue: TradingVenue) -> None:
         self.name = name
@@ -49,6 +49,7 @@ class WatchedAccount:
         self.is_outside = not venue.simulated
         self.exchange = venue if isinstance(venue, ExchangeVenue) else None
         self.circuits = CircuitCheck()
+        self.checks: list[Check] = [self.circuits]
         self.causes: dict[str, str] = {}
         self.unproven: int | None = None  # what had been heard when the connections came into doubt
 
@@ -133,9 +134,8 @@ class LiveWatch:
 
     async def _look_at(self, account: WatchedAccount, common: dict[str, str], now: int, told: dict[str, None]) -> None:
         """Halt or resume one account. ``told`` collects what is wrong, so that it is told once for all accounts."""
-        found = common
-        if text := account.circuits.problem(now):
-            found = {account.circuits.name: text} | common
+        own = {check.name: text for check in account.checks if (text := check.problem(now))}
+        found = own | common
         new = {name: text for name, text in found.items() if name not in account.causes}
         if any(name in _NEEDS_PROOF for name in new):
             account.unproven = self._heard()
@@ -146,7 +146,7 @@ class LiveWatch:
         account.causes = found
         account.gateway.send_cancels_at_once("disk" in found)
         for name, text in new.items():
-            said = f"account {account.name}: {text}" if account.name and name == account.circuits.name else text
+            said = f"account {account.name}: {text}" if account.name and name in own else text
             if said not in told:
                 told[said] = None
                 self._log.warning(said)

@@ -20,6 +20,7 @@ from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
 
 __all__ = [
+    "BanCheck",
     "Check",
     "CircuitCheck",
     "ClockCheck",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _S = 1_000_000_000  # ns in a second
+_SHORT_BAN = 5.0  # seconds; orders wait so long anyway
 _PROBE_AFTER = 30 * _S  # after which an open breaker lets a call through
 _SIZES = ("disk_free", "memory")
 _STATM = Path("/proc/self/statm")
@@ -130,7 +132,8 @@ class PauseCheck:
 
 class TapeCheck:
     """Events wait for the disk, and nothing was written for at least ``limit`` ns. ``appended()`` and ``durable()`` are
-    positions on the tape. ``real_now()`` is monotonic (ns): a disk takes real time, whatever the run's clock is."""
+    positions on the tape. ``real_now()`` is monotonic (ns): a disk takes real time, whatever the run's clock is. Time
+    in which nobody looked for ``limit`` does not count: then the process stood still, and the writer with it."""
 
     name = "disk"
 
@@ -143,11 +146,13 @@ class TapeCheck:
     ) -> None:
         self._appended, self._durable, self._limit, self._real_now = appended, durable, limit, real_now
         self._since: int | None = None
+        self._looked = 0
         self._position = -1
 
     def problem(self, now: int) -> str:
         now, durable = self._real_now(), self._durable()
-        if durable != self._position or durable >= self._appended():
+        looked, self._looked = self._looked, now
+        if durable != self._position or durable >= self._appended() or now - looked >= self._limit:
             self._position, self._since = durable, now
         if self._since is None or now - self._since < self._limit:
             return ""
@@ -206,6 +211,27 @@ class CircuitCheck:
             elif now - since >= _PROBE_AFTER:
                 del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
         return "; ".join(f"{name} does not work ({why})" for name, (_, why) in self._open.items())
+
+
+class BanCheck:
+    """The exchange takes no requests for more than 5 s, because there were too many. ``stopped_for()``: for how many
+    seconds."""
+
+    name = "ban"
+
+    def __init__(self, stopped_for: Callable[[], float]) -> None:
+        self._stopped_for = stopped_for
+        self._until, self._text = 0, ""
+
+    def problem(self, now: int) -> str:
+        wait = self._stopped_for()
+        until = now + round(wait * _S)
+        if not wait:
+            self._text = ""
+        elif wait >= _SHORT_BAN and (not self._text or until - self._until >= _S):
+            self._until = until
+            self._text = f"the exchange takes no requests for {wait:.0f} s, because there were too many"
+        return self._text
 
 
 def resident_memory() -> int:

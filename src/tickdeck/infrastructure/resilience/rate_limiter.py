@@ -79,7 +79,8 @@ class RateLimiter:
     def admit(self, *, urgent: bool = False, **weights: int) -> None:
         """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
         now = self._clock.time_ns()
-        wait = (self._stopped_until - self._clock.monotonic_ns()) / 1e9
+        wait = self.stopped_for()
+        why = "the venue refused a request because there were too many" if wait else "the venue's limit is near"
         counted: list[tuple[_Window, int]] = []
         for window in self._windows.values():
             weight = weights.get(window.name)
@@ -89,9 +90,7 @@ class RateLimiter:
                     wait = max(wait, (window.begin + window.length - now) / 1e9)
                 counted.append((window, weight))
         if wait > 0:
-            raise RateLimited(
-                f"{self._name}: not sent, because the venue's limit is near; wait {wait:.1f} s", wait=wait
-            )
+            raise RateLimited(f"{self._name}: not sent, because {why}; wait {wait:.1f} s", wait=wait)
         for window, weight in counted:
             window.used += weight
 
@@ -130,6 +129,10 @@ class RateLimiter:
     def stop(self, seconds: float) -> None:
         """Send nothing for this many seconds."""
         self._stopped_until = max(self._stopped_until, self._clock.monotonic_ns() + round(seconds * 1e9))
+
+    def stopped_for(self) -> float:
+        """For how many seconds nothing is sent, because the venue refused a call; 0 if calls may be sent."""
+        return max(0.0, (self._stopped_until - self._clock.monotonic_ns()) / 1e9)
 
     def used(self, name: str, seconds: int) -> int:
         """The count of the current interval; 0 if there is no such limit."""
