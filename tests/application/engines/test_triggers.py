@@ -9,7 +9,7 @@ import pytest
 from application_kit import BTC, SECOND, START, Core, D, tick, trade
 
 from tickdeck.application.engines import TriggerWish
-from tickdeck.application.engines.trigger_inputs import WatchedTrigger
+from tickdeck.application.engines.trigger_values import WatchedTrigger
 from tickdeck.application.strategies import Rules, Strategy, describe_values
 from tickdeck.domain.conditions import parse_condition
 from tickdeck.domain.events import (

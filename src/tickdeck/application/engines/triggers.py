@@ -13,8 +13,9 @@ from tickdeck.application.engines.candle_plan import CandlePlan
 from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.strategies import check_id
-from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, WatchedTrigger
+from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs
 from tickdeck.application.engines.trigger_refusals import TriggerRefusals
+from tickdeck.application.engines.trigger_values import WatchedTrigger
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import describe_values, source_of, timeframes_in, without_value
@@ -212,7 +213,10 @@ class TriggerEngine:
         self._timers.pop(timer.name, None)
         if timer.name == _TIME_OF_DAY:
             self._set_time_of_day()
-            self._look([watched for watched in self._watched.values() if watched.condition.times])
+            several = [watched for watched in self._watched.values() if watched.times]
+            self._look(several)
+            for watched in several:
+                watched.look_again()
         elif timer.name in self._watched:
             self._kernel.publish(self.triggers[timer.name].expire())
             self._follow()
@@ -356,11 +360,14 @@ class TriggerEngine:
         if not trigger.is_active:
             del self._watched[watched.trigger_id]
             self._set_timer(watched.trigger_id, 0)
-            if watched.condition.times:
+            if watched.times:
                 self._set_time_of_day()
 
     def _evaluate(self, watched: WatchedTrigger) -> bool | None:
-        return watched.evaluator.evaluate(self._values_of(watched))
+        holds = watched.evaluator.evaluate(self._values_of(watched))
+        if not watched.evaluator.is_settled:
+            watched.look_again()
+        return holds
 
     def _values_of(self, watched: WatchedTrigger) -> Callable[[Reference], Decimal | None]:
         return partial(self._values.value, watched.symbol, account=watched.account)
@@ -368,8 +375,7 @@ class TriggerEngine:
     def without_value(self) -> dict[str, list[str]]:
         """The indicators and candles that have no value now, by active trigger."""
         return {
-            name: without_value(watched.condition.references, self._values_of(watched))
-            for name, watched in self._watched.items()
+            name: without_value(watched.references, self._values_of(watched)) for name, watched in self._watched.items()
         }
 
     # -- what it receives --------------------------------------------------------------------------------------------
@@ -395,7 +401,7 @@ class TriggerEngine:
 
     def _set_time_of_day(self) -> None:
         """Wake up at the next time of day that a condition names."""
-        times = sorted({time for watched in self._watched.values() for time in watched.condition.times})
+        times = sorted({time for watched in self._watched.values() for time in watched.times})
         now = self._kernel.clock.now()
         _, before = self._timers.get(_TIME_OF_DAY, (0, 0))
         if times and 0 < before <= now:

@@ -6,6 +6,7 @@ Pure functions of a text and of values: nothing here knows where a price or an i
 from tickdeck.domain.conditions.condition import Condition, parse_condition
 from tickdeck.domain.conditions.evaluation import Evaluator
 from tickdeck.domain.conditions.syntax import Reference, TimeOfDay
+from tickdeck.domain.conditions.thresholds import thresholds
 from tickdeck.domain.conditions.vocabulary import FUNCTIONS, Kind, Source, signal_name
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "TimeOfDay",
     "parse_condition",
     "signal_name",
+    "thresholds",
 ]

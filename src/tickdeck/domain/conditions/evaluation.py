@@ -21,7 +21,7 @@ from tickdeck.domain.conditions.syntax import (
     TimeOfDay,
 )
 
-__all__ = ["Evaluator", "Values"]
+__all__ = ["Evaluator", "Values", "constant"]
 
 Values: TypeAlias = Callable[[Reference], Decimal | None]
 """The value of a reference now; ``None`` if it is not known. A time of day is in ns since midnight, UTC."""
@@ -34,12 +34,14 @@ class Evaluator:
     """Evaluates one condition again and again.
 
     ``sides`` has, for each crossing from left to right, the side on which its left value was when the two were last
-    known and different: 1 above, -1 below, 0 never. It is the whole state, and may be restored.
+    known and different: 1 above, -1 below, 0 never. It is the whole state, and may be restored. ``is_settled`` says
+    whether the last evaluation left it as it was: then the same values give the same again.
     """
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.sides = [0] * condition.crossings
+        self.is_settled = True
 
     def evaluate(self, values: Values) -> bool | None:
         """Whether the condition holds now. ``None`` if that depends on a value that is not known.
@@ -47,7 +49,17 @@ class Evaluator:
         A crossing holds if the left value is now on the other side of the right one than it was before. Equal values
         are on no side. It is unknown until both have been on a side once.
         """
-        return _Pass(values, self.sides).truth(self.condition.root)
+        if not self.sides:
+            return _Pass(values, self.sides).truth(self.condition.root)
+        before = self.sides.copy()
+        holds = _Pass(values, self.sides).truth(self.condition.root)
+        self.is_settled = self.sides == before
+        return holds
+
+
+def constant(node: Node) -> Decimal | None:
+    """What a value is worth that never changes; ``None`` if it may change, or is never known."""
+    return _Pass(lambda _: None, []).value(node)
 
 
 class _Pass:
@@ -74,7 +86,7 @@ class _Pass:
         raise AssertionError(f"{node} is no condition")
 
     def _comparison(self, node: Comparison) -> bool | None:
-        left, right = self._value(node.left), self._value(node.right)
+        left, right = self.value(node.left), self.value(node.right)
         if node.operator in CROSSINGS:
             return self._crossing(node.operator, left, right)
         if left is None or right is None:
@@ -104,7 +116,7 @@ class _Pass:
             return None
         return now == -before and now == (1 if operator == "crosses_above" else -1)
 
-    def _value(self, node: Node) -> Decimal | None:
+    def value(self, node: Node) -> Decimal | None:
         match node:
             case Number():
                 return node.value.scaleb(-2, _CONTEXT) if node.percent else node.value
@@ -113,10 +125,10 @@ class _Pass:
             case Reference():
                 return self._values(node)
             case Negative():
-                inner = self._value(node.operand)
+                inner = self.value(node.operand)
                 return None if inner is None else inner.copy_negate()
             case Arithmetic():
-                left, right = self._value(node.left), self._value(node.right)
+                left, right = self.value(node.left), self.value(node.right)
                 return None if left is None or right is None else _computed(node.operator, left, right)
         raise AssertionError(f"{node} is no value")
 
