@@ -44,10 +44,11 @@ def check_flag(call: str, name: str, value: object) -> None:
         raise ConfigError(f"{call}: {name} is {value!r}; give True or False")
 
 
-def check_function(call: str, name: str, value: object) -> None:
-    """A function, or ``None``."""
-    if value is not None and not callable(value):
-        raise ConfigError(f"{call}: {name} is {value!r}; give a function, or leave it out")
+def check_function(call: str, name: str, value: object, *, optional: bool = True) -> None:
+    """A function, or ``None`` if it is ``optional``."""
+    if callable(value) or (value is None and optional):
+        return
+    raise ConfigError(f"{call}: {name} is {value!r}; give a function{', or leave it out' if optional else ''}")
 
 
 def check_methods(call: str, name: str, value: object, *methods: str) -> None:

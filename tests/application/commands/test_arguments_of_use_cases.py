@@ -9,18 +9,25 @@ from typing import Any, cast
 
 import pytest
 
+from tickdeck import InMemoryEventBus, InMemoryEventStore
 from tickdeck.application.commands import (
     Command,
     CopyRule,
+    CopyTrading,
     Dispatcher,
+    ExecuteCopyTradeHandler,
     Follower,
     LeaderTrade,
+    OpenTrades,
+    ReconcileTradeHandler,
+    Repository,
     UnitOfWork,
     retry_on_conflict,
     time_commands,
 )
 from tickdeck.application.commands.dispatcher import Next
 from tickdeck.bootstrap import open_bus
+from tickdeck.domain.trading import Trade
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
 
@@ -44,6 +51,12 @@ def leader(**changes: Any) -> LeaderTrade:
     return LeaderTrade(**cast(Any, fields | changes))
 
 
+def copying(**changes: Any) -> CopyTrading:
+    fields = {"dispatcher": Dispatcher(), "followers": [], "leader": print}
+    fields["open_trades"] = OpenTrades(open_bus("memory://"))
+    return CopyTrading(**cast(Any, fields | changes))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -63,6 +76,18 @@ def leader(**changes: Any) -> LeaderTrade:
         (lambda: leader(quantity=1.5), "LeaderTrade: quantity is 1.5"),
         (lambda: leader(price=Decimal("nan")), "LeaderTrade: price is"),
         (lambda: leader(stop=Decimal(-1)), "LeaderTrade: stop is"),
+        (lambda: time_commands(cast(Any, 3), {}), "time_commands: monotonic_ns is 3; give a function"),
+        (lambda: time_commands(lambda: 1, cast(Any, [])), r"time_commands: into is \[\]; give a dict"),
+        (lambda: UnitOfWork(open_bus("memory://"), cast(Any, 3)), "UnitOfWork: 3 is no repository"),
+        (lambda: Repository(cast(Any, 3), Trade), "Repository: store is 3, which has no method read"),
+        (lambda: Repository(InMemoryEventStore(), cast(Any, 3)), "Repository: make is 3; give a function"),
+        (lambda: OpenTrades(cast(Any, InMemoryEventBus())), "OpenTrades: this bus has no store"),
+        (lambda: ReconcileTradeHandler(*cast(Any, [1, 2, 3])), "ReconcileTradeHandler: unit_of_work is 1"),
+        (lambda: ExecuteCopyTradeHandler(print, print, cast(Any, 3)), "open_trades is 3, which has no method of"),
+        (lambda: copying(dispatcher=3), "CopyTrading: dispatcher is 3, which has no method dispatch"),
+        (lambda: copying(followers=3), "CopyTrading: followers is 3; give a list"),
+        (lambda: copying(followers=["ada"]), "CopyTrading: followers has 'ada'; give objects of Follower"),
+        (lambda: copying(leader=3), "CopyTrading: leader is 3; give a function"),
     ],
 )
 def test_a_wrong_argument_is_told_at_once(call: Callable[[], object], message: str) -> None:
@@ -87,10 +112,13 @@ def test_a_handler_that_is_not_async_is_told() -> None:
 
 
 def test_a_middleware_that_is_not_async_is_told() -> None:
-    dispatcher = Dispatcher(cast(Any, time_commands))  # which makes one, and takes two arguments as well
+    def plain(message: Any, call: Next) -> Any:
+        return 3
+
+    dispatcher = Dispatcher(plain)
     dispatcher.register(Buy, Shop())
 
-    with pytest.raises(ConfigError, match=r"time_commands returned .* at once"):
+    with pytest.raises(ConfigError, match=r"plain returned 3 at once"):
         asyncio.run(dispatcher.dispatch(Buy()))
 
 
@@ -111,5 +139,11 @@ def test_a_repository_says_which_key_it_needs() -> None:
         work.positions.get("BTCUSDT")
     with pytest.raises(ConfigError, match="TradeRepository: nothing is given; give account_id, trade_id"):
         work.trades.get_or_new()
+    with pytest.raises(ConfigError, match="TradeRepository: the key None is given; give texts that are not empty"):
+        work.trades.find(cast(Any, None), "t1")
+    with pytest.raises(ConfigError, match="OrderRepository: the key '' is given"):
+        work.orders.find("main", "")
+    with pytest.raises(ConfigError, match="OrderRepository: 1 keys are given; give account_id, order_id"):
+        work.orders.find("main")
     with pytest.raises(ConfigError, match="add: 'x' is no aggregate"):
         work.trades.add(cast(Any, "x"))

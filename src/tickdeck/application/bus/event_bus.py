@@ -68,9 +68,12 @@ class EventBus(Protocol):
         """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
 
         The handler receives what is published after this returns. If the bus has a store, an async handler with a
-        ``name`` also receives what an earlier handler with this name has not handled. An error in a handler affects
-        neither the publisher nor other handlers. An async handler is retried according to ``retry``; after that, the
-        event becomes a dead letter.
+        ``name`` also receives what an earlier handler with this name has not handled, for example because the process
+        died. A plain handler never does: its ``name`` is for statistics, errors and dead letters alone. What it keeps
+        in memory is rebuilt from the store when the program starts; make a handler async if it does anything else.
+
+        An error in a handler affects neither the publisher nor other handlers. An async handler is retried according to
+        ``retry``; after that, the event becomes a dead letter.
 
         One process: plain handlers run inside ``publish``, in order of ``priority``. Across a network, ``priority``
         only orders the handlers of this process, and every handler runs after ``publish`` has returned.

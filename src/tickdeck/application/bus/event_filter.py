@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 
 from tickdeck.application.bus.handlers import check_plain, holds
@@ -20,7 +20,7 @@ class EventFilter:
     ``types`` are event classes (with their subclasses), dotted types or wildcards. An event passes if it matches one
     entry of each of ``types``, ``symbols`` and ``sources`` that is given, and if ``where`` is true. Filters combine:
     ``a & b``, ``a | b``, ``~a``. A filter without conditions passes everything. Raises ``ConfigError`` if you give one
-    name instead of a tuple of names.
+    name instead of a tuple of names, or a ``where`` that is no function.
     """
 
     __slots__ = ("_passes",)
@@ -36,6 +36,10 @@ class EventFilter:
         for name, given in named:
             if isinstance(given, str):
                 raise ConfigError(f"EventFilter: {name} is {given!r}, a single name; give a tuple: ({given!r},)")
+            if not isinstance(given, Collection):
+                raise ConfigError(f"EventFilter: {name} is {given!r}; give a tuple of names")
+        if where is not None and not callable(where):
+            raise ConfigError(f"EventFilter: where is {where!r}; give a function of the event")
 
         check_plain("EventFilter: where", where)
 

@@ -20,6 +20,10 @@ class Retry(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
             raise ConfigError(f"retry: attempts is {self.attempts!r}; give a whole number of at least 1")
+        for name, given in (("backoff", self.backoff), ("longest", self.longest)):
+            seconds: object = given
+            if not isinstance(seconds, float | int) or isinstance(seconds, bool):
+                raise ConfigError(f"retry: {name} is {seconds!r}; give seconds, such as 0.5")
         if not 0 <= self.backoff <= self.longest:
             raise ConfigError(f"retry: backoff is {self.backoff!r}; give seconds from 0 to longest ({self.longest})")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from tickdeck.application.arguments import check_function, check_methods
 from tickdeck.application.bus import EventBus, Retry, Subscription, Topic
 from tickdeck.application.commands.copy_trade import (
     CopyRule,
@@ -52,10 +54,19 @@ class CopyTrading:
         open_trades: OpenTrades,
     ) -> None:
         """``dispatcher`` handles ``ExecuteCopyTradeCommand`` and ``ReconcileTradeCommand``."""
+        check_methods("CopyTrading", "dispatcher", dispatcher, "dispatch")
+        check_function("CopyTrading", "leader", leader, optional=False)
+        check_methods("CopyTrading", "open_trades", open_trades, "of", "all")
+        given: Any = followers
+        if not isinstance(given, Iterable):
+            raise ConfigError(f"CopyTrading: followers is {given!r}; give a list of Follower(...)")
         self._dispatcher = dispatcher
         self._open_trades = open_trades
         self._leader = leader
         self.followers = tuple(followers)
+        for one in self.followers:
+            if not isinstance(one, Follower):
+                raise ConfigError(f"CopyTrading: followers has {one!r}; give objects of Follower")
         accounts = [follower.account_id for follower in self.followers]
         if len(set(accounts)) < len(accounts):
             raise ConfigError("CopyTrading: an account follows twice; give each account one rule")

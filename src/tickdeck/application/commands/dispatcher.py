@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from tickdeck.application.arguments import check_methods, check_whole
+from tickdeck.application.arguments import check_function, check_methods, check_whole
 from tickdeck.application.commands.messages import Command, Query
 from tickdeck.application.latency import LatencyHistogram
 from tickdeck.errors import ConcurrencyError, ConfigError
@@ -154,7 +154,12 @@ def log_commands() -> Middleware:
 
 
 def time_commands(monotonic_ns: Callable[[], int], into: dict[str, LatencyHistogram]) -> Middleware:
-    """Measure how long each class of messages takes, by the name of the class."""
+    """Measure how long each class of messages takes, by the name of the class. ``monotonic_ns`` is that of a clock;
+    ``into`` is a dict of your own, which is filled. Messages whose handler raises count too."""
+    check_function("time_commands", "monotonic_ns", monotonic_ns, optional=False)
+    given: object = into
+    if not isinstance(given, dict):
+        raise ConfigError(f"time_commands: into is {given!r}; give a dict, which is filled")
 
     async def middleware(message: Any, call: Next) -> Any:
         began = monotonic_ns()

@@ -9,6 +9,7 @@ from tickdeck.application.bus import Subscription
 from tickdeck.application.commands.repositories import AggregateStore
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import DomainEvent, TradeExecutedEvent, TradeFailedEvent, TwoPhaseTradeEvent
+from tickdeck.errors import ConfigError
 
 __all__ = ["OpenTrades"]
 
@@ -26,6 +27,8 @@ class OpenTrades:
     """Follows the trades of a bus, beginning with those on its store. Create one for each bus."""
 
     def __init__(self, bus: _Bus) -> None:
+        if getattr(bus, "store", None) is None:
+            raise ConfigError("OpenTrades: this bus has no store; use the bus of open_bus(url)")
         self._open: dict[str, dict[str, None]] = {}  # trade ids by account
         for event in bus.store.read(TapeQuery(types=("trade.*",))):
             self.apply(event)

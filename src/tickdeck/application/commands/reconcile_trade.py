@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from tickdeck.application.arguments import check_function, check_methods
 from tickdeck.application.commands.messages import Command
 from tickdeck.application.commands.open_trades import OpenTrades
 from tickdeck.application.commands.unit_of_work import UnitOfWork
@@ -86,7 +87,10 @@ class TradeHandler:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """``exchange(account_id)`` is the account's exchange, always the same one. ``sleep(seconds)`` paces retries and
-        readings: that of a clock."""
+        readings: that of a clock. Raises ``ConfigError`` if one of them is no function."""
+        for name, function in (("unit_of_work", unit_of_work), ("exchange", exchange), ("sleep", sleep)):
+            check_function(type(self).__name__, name, function, optional=False)
+        check_methods(type(self).__name__, "open_trades", open_trades, "of", "all")
         self._unit_of_work = unit_of_work
         self._open_trades = open_trades
         self._exchange = exchange

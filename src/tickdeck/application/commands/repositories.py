@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from tickdeck.application.arguments import check_function, check_methods
 from tickdeck.application.ports import FoundEvents, Snapshot, TapeQuery
 from tickdeck.domain.accounts import BalanceAggregate
 from tickdeck.domain.aggregates import AggregateRoot
@@ -53,10 +54,13 @@ class Repository(Generic[A]):
     """The aggregates of one class. The same key gives the same object, for as long as the repository lives.
 
     ``make(*key)`` creates the aggregate before its first event. An aggregate that keeps snapshots is loaded from the
-    newest one and the events after it, so that takes the same time however long its stream is.
+    newest one and the events after it, so that takes the same time however long its stream is. Keys are texts that are
+    not empty; another one raises ``ConfigError``.
     """
 
     def __init__(self, store: AggregateStore, make: Callable[..., A]) -> None:
+        check_methods(type(self).__name__, "store", store, "read", "stream_version")
+        check_function(type(self).__name__, "make", make, optional=False)
         self._store = store
         self._make = make
         self._loaded: dict[str, A] = {}  # by stream
@@ -114,6 +118,7 @@ class Repository(Generic[A]):
         return self._made(*key).stream
 
     def _made(self, *key: str) -> A:
+        self._check(*key)
         try:
             return self._make(*key)
         except TypeError:
@@ -125,6 +130,11 @@ class Repository(Generic[A]):
                 given = ", ".join(map(repr, key)) or "nothing"
                 raise ConfigError(f"{type(self).__name__}: {given} is given; give {', '.join(wanted)}") from None
             raise
+
+    def _check(self, *key: object) -> None:
+        for part in key:
+            if not isinstance(part, str) or not part:
+                raise ConfigError(f"{type(self).__name__}: the key {part!r} is given; give texts that are not empty")
 
     def _load(self, *key: str) -> A:
         aggregate = self._make(*key)
@@ -188,6 +198,9 @@ class OrderRepository(Repository[Order]):
         super().__init__(store, self._make_nothing)
 
     def _stream(self, *key: str) -> str:
+        self._check(*key)
+        if len(key) != 2:
+            raise ConfigError(f"OrderRepository: {len(key)} keys are given; give account_id, order_id")
         account_id, order_id = key
         return order_stream(account_id, order_id)
 

@@ -46,7 +46,8 @@ class UnitOfWork:
 
     ``commit`` saves the raised events of all aggregates as one unit. Once they are durable, it publishes them: handlers
     of the bus get them in their order, plain ones before ``commit`` returns. If the disk fails, no handler gets them.
-    If the process dies in between, an async handler with a ``name`` gets them in the next process. A handler that
+    If the process dies in between, an async handler with a ``name`` gets them in the next process; a plain handler
+    does not, also with a ``name``. A handler that
     raises affects neither the commit nor other handlers; the event becomes a dead letter.
 
     What is published directly on the bus meanwhile is handled within its ``publish``, so perhaps before them.
@@ -58,7 +59,11 @@ class UnitOfWork:
 
     def __init__(self, bus: _BusWithStore, *repositories: Repository[Any]) -> None:
         """``repositories`` of your own, made with ``bus.store``, are saved too. Raises ``ConfigError`` for one of
-        another store."""
+        another store, and for what is no repository."""
+        for repository in repositories:
+            given: object = repository
+            if not isinstance(given, Repository):
+                raise ConfigError(f"UnitOfWork: {given!r} is no repository; give Repository(bus.store, YourAggregate)")
         store = getattr(bus, "store", None)
         if store is None:
             raise ConfigError("UnitOfWork: this bus has no store; use the bus of open_bus(url)")

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tickdeck.application.arguments import check_function
 from tickdeck.application.bus import EventBus
 from tickdeck.domain.events import (
     CommandReceived,
@@ -20,6 +21,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT, TRADE_EVENTS, RoundTrip, StrategyTrades, cut
 from tickdeck.domain.values import ZERO, Money, Price
+from tickdeck.errors import ConfigError
 
 __all__ = ["JOURNAL_EVENTS", "STATISTICS_BY", "TradeJournal", "TradeStatistics", "trade_statistics"]
 
@@ -47,6 +49,8 @@ class TradeJournal:
     def __init__(
         self, instrument: Callable[[str], Instrument], on_closed: Callable[[RoundTrip], None] = lambda trip: None
     ) -> None:
+        check_function("TradeJournal", "instrument", instrument, optional=False)
+        check_function("TradeJournal", "on_closed", on_closed, optional=False)
         self._on_closed = on_closed
         self._trades = StrategyTrades(instrument, reason=self._reason)
         self._reasons: dict[str, str] = {}  # by order id
@@ -156,8 +160,10 @@ STATISTICS_BY: dict[str, Callable[[RoundTrip], str]] = {
 def trade_statistics(trips: Iterable[RoundTrip], by: str) -> list[TradeStatistics]:
     """The figures of closed round trips by a key of ``STATISTICS_BY`` and by quote currency, in order of the key.
 
-    Open round trips are left out, because their result is not known.
+    Open round trips are left out, because their result is not known. Raises ``ConfigError`` for another key.
     """
+    if by not in STATISTICS_BY:
+        raise ConfigError(f"trade_statistics: by is {by!r}; give one of {', '.join(STATISTICS_BY)}")
     groups: dict[tuple[str, str], list[RoundTrip]] = {}
     for trip in trips:
         if trip.exit_ts is not None:
