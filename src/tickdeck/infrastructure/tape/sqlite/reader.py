@@ -19,6 +19,7 @@ from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
 from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
+from tickdeck.infrastructure.tape.sqlite.places import GREATEST, Places, clamp
 from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading, snapshot_checksum
 
 __all__ = ["EVERYTHING", "SqliteTapeReader"]
@@ -29,10 +30,6 @@ _MERGED_TYPES = 64
 """Up to this many types are read by index and merged. With more, all events are read."""
 _WITH_SNAPSHOTS, _WITH_DIGEST, _WITH_CHECKSUMS = 2, 3, 4
 """The versions of the schema that added these."""
-"""The version that added digests."""
-_DIGITS = 19
-"""A number with fewer digits fits in 64 bits."""
-_MIN, _MAX = -(1 << 63), (1 << 63) - 1
 
 
 _MISFITS = """SELECT seq FROM events WHERE seq > ? AND json_valid(payload) AND (
@@ -62,6 +59,7 @@ class SqliteTapeReader(Reading):
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
         self._connection = open_for_reading(self._path)
+        self._places = Places(self._path, self._connection)
         self._types: dict[int, _Type] = {}
         self._decoders: dict[int, Decode] = {}
         self._moved: MovedStreams | None = None
@@ -69,13 +67,12 @@ class SqliteTapeReader(Reading):
     @property
     def last_seq(self) -> int:
         """``seq`` of the last event that is on the tape now, 0 if it is empty."""
-        seq: int | None = self._one("SELECT max(seq) FROM events")
-        return seq or 0
+        return self._places.last_seq
 
     def stream_version(self, stream: str) -> int:
         """The number of events in a stream, 0 if it has none."""
         check_stream("stream_version", stream)
-        version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
+        version: int | None = self._places.one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
@@ -87,20 +84,20 @@ class SqliteTapeReader(Reading):
         after = max(query.first_seq, 1) - 1
         if query.from_id is not None:
             after = max(after, self.seq_of(query.from_id))
-        last = _MAX if query.last_seq is None else query.last_seq
-        left = _MAX if query.limit is None else query.limit
+        last = GREATEST if query.last_seq is None else query.last_seq
+        left = GREATEST if query.limit is None else query.limit
         root = None
         if query.correlation_id is not None:
-            root = self._correlation_root(query.correlation_id)
+            root = self._places.correlation_root(query.correlation_id)
         elif query.stream is None and (query.first_ts is not None or query.last_ts is not None):
             # Narrow the range of seq by time. The condition on ts stays, because a clock may have jumped.
-            bounds = self._seqs_between(query.first_ts, query.last_ts)
+            bounds = self._places.seqs_between(query.first_ts, query.last_ts)
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
         moved = () if query.stream is None else tuple(self._moved_streams().get(query.stream, ()))
         decoders = self._decoders
         while left > 0 and after < last:
             size = min(_CHUNK, left)
-            rows = self._chunk(query, root, moved, max(after, 0), min(last, _MAX), size)
+            rows = self._chunk(query, root, moved, max(after, 0), min(last, GREATEST), size)
             for seq, type_id, payload in rows:
                 try:
                     event = decoders[type_id](payload)
@@ -120,7 +117,9 @@ class SqliteTapeReader(Reading):
         check_stream("load_snapshot", stream)
         check_whole("load_snapshot", "upto", upto, optional=True)
         found = self._snapshots(
-            "WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1", stream, _MAX if upto is None else upto
+            "WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1",
+            stream,
+            GREATEST if upto is None else upto,
         )
         return next((snapshot for _, snapshot in found), None)
 
@@ -164,7 +163,7 @@ class SqliteTapeReader(Reading):
         rows = self.rows(
             "SELECT events, last_seq, digest FROM blocks WHERE last_seq < ? "
             "AND number < (SELECT max(number) FROM blocks) ORDER BY number DESC LIMIT 1",
-            _clamp(seq),
+            clamp(seq),
         )
         return Mark(rows[0][0], rows[0][1], _text(rows[0][2]), "") if rows else None
 
@@ -188,17 +187,17 @@ class SqliteTapeReader(Reading):
     @property
     def has_digest(self) -> bool:
         """True if the tape was created by a version that has digests. This includes empty tapes."""
-        version: int = self._one("PRAGMA user_version")
+        version: int = self._places.one("PRAGMA user_version")
         if version < _WITH_DIGEST:
             return False
-        return not self._one("SELECT count(*) FROM blocks WHERE number = 0")
+        return not self._places.one("SELECT count(*) FROM blocks WHERE number = 0")
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
         """All saved snapshots, by stream and version. Raises ``TapeError`` if one is damaged."""
         return self._snapshots("ORDER BY stream, version")
 
     def _snapshots(self, which: str, *parameters: object) -> Iterator[tuple[str, Snapshot]]:
-        version: int = self._one("PRAGMA user_version")
+        version: int = self._places.one("PRAGMA user_version")
         if version < _WITH_SNAPSHOTS:
             return
         checksum = "checksum" if version >= _WITH_CHECKSUMS else "NULL"
@@ -211,11 +210,12 @@ class SqliteTapeReader(Reading):
             yield name, Snapshot(number, state)
 
     def rows(self, statement: str, *parameters: object) -> list[Any]:
-        """The rows of any SELECT."""
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise tape_error(self._path, "read the tape", error) from error
+        """The rows of any SELECT. Raises ``TapeError``."""
+        return self._places.rows(statement, *parameters)
+
+    def seq_of(self, event_id: str) -> int:
+        """See ``Places.seq_of``."""
+        return self._places.seq_of(event_id)
 
     def close(self) -> None:
         """Close the file. You may close a reader twice."""
@@ -240,7 +240,7 @@ class SqliteTapeReader(Reading):
                 statement, parameters = self._select(query, root, moved)
                 parameters |= {"after": after, "last": last, "size": size}
                 if query.stream is not None and after:
-                    parameters["version"] = self._version_at(query.stream, after)
+                    parameters["version"] = self._places.version_at(query.stream, after)
                 return connection.execute(statement, parameters).fetchall()
             finally:
                 connection.execute("COMMIT")
@@ -260,7 +260,7 @@ class SqliteTapeReader(Reading):
         """A decoder for a type that this process does not know. The event keeps the stream in which it is stored."""
 
         def decode(payload: bytes) -> DomainEvent:
-            stream = self._one("SELECT stream FROM events WHERE seq = ?", decode_head(payload).seq)
+            stream = self._places.one("SELECT stream FROM events WHERE seq = ?", decode_head(payload).seq)
             return decode_payload(name, payload, version, None if stream is None else _text(stream))
 
         return decode
@@ -294,8 +294,8 @@ class SqliteTapeReader(Reading):
         parameters: dict[str, Any] = {}
         for condition, name, value in (
             ("symbol = :symbol", "symbol", query.symbol),
-            ("+ts >= :first_ts", "first_ts", _clamp(query.first_ts)),
-            ("+ts <= :last_ts", "last_ts", _clamp(query.last_ts)),
+            ("+ts >= :first_ts", "first_ts", clamp(query.first_ts)),
+            ("+ts <= :last_ts", "last_ts", clamp(query.last_ts)),
             ("", "stream", query.stream),
             ("", "correlation", query.correlation_id),
         ):
@@ -331,115 +331,6 @@ class SqliteTapeReader(Reading):
         )
         return f"{union} ORDER BY {order} LIMIT :size", parameters
 
-    # -- where to look ----------------------------------------------------------------------------------------------
-
-    def _version_at(self, stream: str, seq: int) -> int:
-        """The version of the stream at ``seq``: versions increase with seq."""
-        low, high = 0, self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream) or 0
-        while low < high:
-            middle = (low + high + 1) // 2
-            found = self._connection.execute(
-                "SELECT stream_version, seq FROM events WHERE stream = ? AND stream_version <= ? "
-                "ORDER BY stream_version DESC LIMIT 1",
-                (stream, middle),
-            ).fetchone()
-            if found is not None and found[1] > seq:
-                high = found[0] - 1
-            else:
-                low = middle
-        return low
-
-    def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
-        """The first and last seq with a time within the bounds; (1, 0) if there is none."""
-        first, last = _clamp(first_ts), _clamp(last_ts)
-        low = self._one(
-            "SELECT min(seq) FROM events INDEXED BY events_by_time WHERE ts BETWEEN ? AND ?",
-            _MIN if first is None else first,
-            _MAX if last is None else last,
-        )
-        if low is None:
-            return 1, 0
-        if last is None:
-            return low, _MAX
-        high = self._one(
-            "SELECT max(seq) FROM events INDEXED BY events_by_time WHERE ts BETWEEN ? AND ?",
-            _MIN if first is None else first,
-            last,
-        )
-        return low, high
-
-    def _correlation_root(self, correlation_id: str) -> int | None:
-        """``seq`` of the market data that starts a correlation. It has no entry in the index of correlations.
-
-        The id of the n-th input is n, and the ids of derived events begin with that of their input. So these numbers
-        never decrease along the tape, and bisection finds the event.
-        """
-        if not (correlation_id.isascii() and correlation_id.isdecimal() and len(correlation_id) < _DIGITS):
-            return None
-        wanted = int(correlation_id)
-        low, high = wanted, self.last_seq  # the n-th input has seq n or higher
-        while low <= high:
-            middle = (low + high) // 2
-            row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
-            seq, event_id = row[0], self._event_id(row)
-            number = event_id.partition("-")[0]
-            if not (number.isascii() and number.isdecimal()):
-                return None  # not stamped by a kernel
-            if event_id == correlation_id:
-                return self._if_root(seq)
-            if int(number) < wanted:
-                low = seq + 1
-            else:
-                high = middle - 1
-        return None
-
-    def seq_of(self, event_id: str) -> int:
-        """``seq`` of the event with this id. Uses the order of a kernel's ids if possible, else searches all events.
-        Raises ``TapeError`` if there is none."""
-        found: int | None
-        number = event_id.partition("-")[0]
-        if number.isascii() and number.isdecimal() and len(number) < _DIGITS:
-            first = self._first_of_input(int(number))
-            for row in self.rows("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1000", first):
-                if self._event_id(row) == event_id:
-                    found = row[0]
-                    return found
-        found = self._one("SELECT min(seq) FROM events WHERE json_extract(payload, '$.event_id') = ?", event_id)
-        if found is None:
-            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
-        return found
-
-    def _first_of_input(self, wanted: int) -> int:
-        """``seq`` of the first event of input number ``wanted`` or later. Only correct if a kernel gave the ids."""
-        low, high = 1, self.last_seq + 1
-        while low < high:
-            middle = (low + high) // 2
-            row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
-            number = self._event_id(row).partition("-")[0]
-            if number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number) < wanted:
-                low = row[0] + 1
-            else:
-                high = middle
-        return low
-
-    def _if_root(self, seq: int) -> int | None:
-        return None if self._one("SELECT correlation_id IS NOT NULL FROM events WHERE seq = ?", seq) else seq
-
-    def _event_id(self, row: tuple[int, bytes]) -> str:
-        try:
-            return decode_head(row[1]).event_id
-        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
-            raise TapeError(f"{self._path}: event seq {row[0]} is damaged: {error}") from None
-
-    def _one(self, statement: str, *parameters: object) -> Any:
-        return self._row(statement, *parameters)[0]
-
-    def _row(self, statement: str, *parameters: object) -> Any:
-        try:
-            return self._connection.execute(statement, parameters).fetchone()
-        except sqlite3.Error as error:
-            raise tape_error(self._path, "read the tape", error) from error
-
     def _undecodable(self, seq: int, type_id: int, payload: bytes, error: Exception) -> TapeError:
         kind = self._types.get(type_id)
         if kind is None:
@@ -466,8 +357,3 @@ def _is_json(payload: bytes) -> bool:
 
 def _text(data: object) -> str:
     return data.decode(errors="replace") if isinstance(data, bytes) else str(data)
-
-
-def _clamp(bound: int | None) -> int | None:
-    """Limit a bound to 64 bits, the size of SQLite's integers. No event is outside."""
-    return None if bound is None else min(max(bound, _MIN), _MAX)
