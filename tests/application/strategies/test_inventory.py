@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tickdeck.application.strategies import PositionView
 from tickdeck.application.strategies.inventory import own_position
-from tickdeck.application.strategies.strategy import PositionView
 from tickdeck.domain.accounts import Account, OwnedPositions
 from tickdeck.domain.events import (
     DomainEvent,

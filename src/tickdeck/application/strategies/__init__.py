@@ -14,12 +14,13 @@ from tickdeck.application.strategies.condition_inputs import (
     timeframes_in,
     without_value,
 )
+from tickdeck.application.strategies.desk import PositionView
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.parts import Cooldown, TradesADay, position_size
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
 from tickdeck.application.strategies.rules import Rules
-from tickdeck.application.strategies.strategy import PositionView, Strategy
+from tickdeck.application.strategies.strategy import Strategy
 
 __all__ = [
     "BUILT_IN",

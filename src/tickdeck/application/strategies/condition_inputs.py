@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from tickdeck.application.strategies.strategy import PositionView
+from tickdeck.application.strategies.desk import PositionView
 from tickdeck.domain.conditions import FUNCTIONS, Condition, Kind, Reference, Source, TimeOfDay
 from tickdeck.domain.events import (
     BalanceEvent,

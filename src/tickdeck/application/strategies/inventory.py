@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tickdeck.application.strategies.strategy import PositionView
+from tickdeck.application.strategies.desk import PositionView
 from tickdeck.domain.accounts import Owned
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO

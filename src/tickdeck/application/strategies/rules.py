@@ -17,11 +17,11 @@ from tickdeck.application.strategies.condition_inputs import (
     timeframes_in,
     without_value,
 )
+from tickdeck.application.strategies.desk import PositionView
 from tickdeck.application.strategies.inventory import own_position
 from tickdeck.application.strategies.rule_distances import AtrDistance, offset_of, read_distances
 from tickdeck.application.strategies.rule_state import PATIENCE, RuleState, affected_symbols
 from tickdeck.application.strategies.rules_parameters import RulesParameters
-from tickdeck.application.strategies.strategy import PositionView
 from tickdeck.application.units import duration_ns, share_of
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
