@@ -59,9 +59,11 @@ class Keeps(Busy):
 class Rests(Strategy):
     """Places one order below the market and leaves it there."""
 
+    quantity: Decimal = Decimal("0.002")
+
     def on_trade(self, trade: TradeEvent) -> None:
         if not self.open_orders(trade.symbol):
-            self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+            self.buy(trade.symbol, self.quantity, limit=trade.price * Decimal("0.96"))
 
 
 class Single(Strategy):

@@ -28,6 +28,7 @@ from tickdeck.application.ports import (
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
+from tickdeck.application.wording import counted
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_accounts
 from tickdeck.bootstrap.live_archive import LiveArchive
@@ -45,6 +46,7 @@ from tickdeck.domain.events import (
     GapDetected,
     NotificationAlert,
 )
+from tickdeck.domain.values import plain
 from tickdeck.errors import ExchangeError, RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
@@ -325,9 +327,10 @@ class LiveRun(Session):
             if driver.is_resumed:
                 for trading, account in zip(tradings, self.core.accounts, strict=bool(tradings)):
                     trading.recover(account.portfolio.account.balances)
-                for report in tradings[0].venue.instrument_reports() if tradings else ():
-                    if not self.core.instruments.knows(report):  # what is due is decided by what holds now
-                        self.kernel.publish(report)
+                if tradings:
+                    self._take_instruments(tradings[0].venue)  # what is due is decided by what holds now
+                if isinstance(self._feed, ListingFeed):
+                    self._feed.recall_instruments(map(self.core.instruments.instrument, self.manifest.symbols))
                 await asyncio.gather(*(trading.catch_up() for trading in tradings))
             tasks.append(asyncio.create_task(self._read()))
             tasks += [asyncio.create_task(self._beside(self._hear(trading))) for trading in tradings]
@@ -356,6 +359,30 @@ class LiveRun(Session):
                         await asyncio.gather(*(gateway.idle() for gateway in self.gateways))
             for trading in tradings:
                 await trading.venue.close()
+
+    def _take_instruments(self, venue: ExchangeVenue) -> None:
+        """Publish what has changed of the instruments while the run was down, and what the run has in those that are
+        no longer listed."""
+        instruments = self.core.instruments
+        listed = {report.symbol: report for report in venue.instrument_reports()}
+        for symbol in self.manifest.symbols:
+            report = listed.get(symbol) or instruments.delisted(symbol, venue.name)
+            if instruments.knows(report):
+                continue
+            self.kernel.publish(report)
+            if symbol in listed:
+                continue
+            for account in self.core.accounts:
+                held = account.risk.exposure.position(symbol)
+                count = len(account.execution.open_of(symbol))
+                if held or count:
+                    name = f"account {account.account_id} has " if len(self.core.accounts) > 1 else ""
+                    text = (
+                        f"{symbol} was delisted while the run was down: {name}{plain(held)} {symbol} in its position "
+                        f"and {counted(count, 'open order')} on the record. Orders end when the exchange shows that "
+                        "they are not open; look at the account, and at `tickdeck show RUN positions`"
+                    )
+                    self.kernel.publish(NotificationAlert(text=text, severity="critical"))
 
     def _fail(self, error: Exception) -> None:
         """End the run with an error."""

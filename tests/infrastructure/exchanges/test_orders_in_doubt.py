@@ -7,9 +7,22 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import ACCEPTED, FILLED, SECOND, UNKNOWN, Scripted, fill, order, play, result, statuses, submitted
+from exchange_kit import (
+    ACCEPTED,
+    BTCUSDT,
+    FILLED,
+    SECOND,
+    UNKNOWN,
+    Scripted,
+    fill,
+    order,
+    play,
+    result,
+    statuses,
+    submitted,
+)
 
-from tickdeck.application.ports import ExchangeCapabilities
+from tickdeck.application.ports import ExchangeCapabilities, InstrumentStatus, ListedInstrument
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
@@ -19,7 +32,7 @@ from tickdeck.domain.events import (
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus
-from tickdeck.errors import OutcomeUnknown, RateLimited, RequestRefused, UnknownOrder, VenueUnavailable
+from tickdeck.errors import InvalidSymbol, OutcomeUnknown, RateLimited, RequestRefused, UnknownOrder, VenueUnavailable
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 WAIT = 15 + 60  # seconds: in flight, and the queries' lag
@@ -104,6 +117,26 @@ def test_every_source_must_answer(source: str) -> None:
     events = in_doubt(lost(**{source: [VenueUnavailable("down")]}), 3_600)
 
     assert not verdicts(events)
+
+
+GONE = InvalidSymbol("binance: Invalid symbol. (-1121)")
+
+
+def test_an_order_whose_symbol_is_delisted_has_expired_once_it_is_long_enough_not_among_the_open_ones() -> None:
+    early, late = in_doubt(lost(order=[GONE]), WAIT - 2), in_doubt(lost(order=[GONE]), WAIT + 31)
+
+    assert statuses(early) == [UNKNOWN]
+    assert statuses(late) == [UNKNOWN, OrderStatus.EXPIRED]
+    *_, expired = (event for event in late if isinstance(event, VenueOrderReported))
+    assert expired.reason == "BTCUSDT was delisted, and the order is not among the open ones"
+
+
+def test_an_order_whose_symbol_is_said_to_be_wrong_stays_in_doubt_while_it_is_listed_or_open() -> None:
+    listing, showing = lost(order=[GONE]), lost(order=[GONE], open_orders=[(result(ACCEPTED),)])
+    listing.listed = (ListedInstrument(instrument=BTCUSDT, status=InstrumentStatus.TRADING),)
+
+    assert statuses(in_doubt(listing, 3_600)) == [UNKNOWN]
+    assert statuses(in_doubt(showing, 3_600)) == [UNKNOWN]
 
 
 def test_an_order_among_the_open_ones_is_reported_although_its_query_does_not_know_it() -> None:

@@ -23,7 +23,7 @@ from tickdeck.domain.events import (
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus, Side
-from tickdeck.errors import UnknownOrder, VenueUnavailable
+from tickdeck.errors import InvalidSymbol, UnknownOrder, VenueUnavailable
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 WEB = result(ACCEPTED, client_order_id="web", venue_order_id="7", limit=Decimal(100))
@@ -105,6 +105,14 @@ def test_a_fill_that_the_stream_reported_is_not_published_again() -> None:
 
 def test_balances_that_are_ours_are_not_published() -> None:
     assert not of(reconciled(Scripted(balances=[usdt(100)]), seconds=300), VenueBalanceReported)
+
+
+def test_a_symbol_that_is_delisted_does_not_hide_the_account_from_the_others() -> None:
+    gone = InvalidSymbol("binance: Invalid symbol. (-1121)")
+    exchange = Scripted(balances=[usdt(90)], open_orders=[gone, ()], fills=[gone, ()])
+    events = reconciled(exchange)
+
+    assert [event.total for event in of(events, VenueBalanceReported)][:1] == [Decimal(90)]
 
 
 def test_a_balance_that_differs_is_read_again_after_the_lag_of_queries_until_the_core_is_content() -> None:

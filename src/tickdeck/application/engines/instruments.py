@@ -48,6 +48,23 @@ class InstrumentEngine:
             report.symbol
         )
 
+    def delisted(self, symbol: str, source: str) -> VenueInstrumentReported:
+        """The report of ``source`` that ``symbol`` is no longer listed."""
+        known = self.instrument(symbol)
+        return VenueInstrumentReported(
+            symbol=symbol,
+            base=known.base,
+            quote=known.quote,
+            status="delisted",
+            raw_status="DELISTED",
+            tick_size=known.tick_size,
+            lot_size=known.lot_size,
+            min_quantity=known.min_quantity,
+            max_quantity=known.max_quantity,
+            min_notional=known.min_notional,
+            source=source,
+        )
+
     def on_report(self, report: VenueInstrumentReported) -> None:
         self._reported[report.symbol] = self._with(report)
         before = self._closed.get(report.symbol, "")

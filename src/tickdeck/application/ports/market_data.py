@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.market import Instrument
 
 __all__ = ["ContinuingFeed", "Frame", "ListingFeed", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
 
@@ -58,6 +59,10 @@ class ListingFeed(MarketDataFeed, Protocol):
 
     def ask_instruments(self) -> None:
         """The venue refused an order because it does not trade the symbol: report the instruments soon."""
+
+    def recall_instruments(self, instruments: Iterable[Instrument]) -> None:
+        """Take the instruments of a run that continues. Called before ``run``. One that the venue no longer lists is
+        delisted; without this, its symbol counts as wrong. If it lists none of them, ``run`` raises."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange, OrderFill, OrderResult
 from tickdeck.domain.trading import Order, Silence, judge_silence
 from tickdeck.domain.values import ZERO, OrderStatus
-from tickdeck.errors import ExchangeError, UnknownOrder
+from tickdeck.errors import ExchangeError, InvalidSymbol, UnknownOrder
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
 __all__ = ["FIRST_QUERY", "OrdersInDoubt", "said"]
@@ -36,6 +36,9 @@ class OrdersInDoubt:
 
     An amend without an answer is looked up with its order: it is confirmed if the venue shows its quantity, and refused
     if the order has ended with another one, or still has another one after ``in_flight + query_lag``.
+
+    An order whose symbol the exchange no longer lists cannot be queried. It has expired if it is not among all open
+    orders after ``in_flight + query_lag``; what it filled before is in the balances.
 
     An error of any other kind is no answer. Without evidence, the search goes on until the order ends in the core, or
     until ``close``.
@@ -163,7 +166,23 @@ class OrdersInDoubt:
             result = await self._exchange.order(search.symbol, client_order_id=search.order_id)
         except UnknownOrder:
             return await self._is_nowhere(search)
+        except InvalidSymbol:
+            return await self._is_delisted(search)
         return await self._report(search, result)
+
+    async def _is_delisted(self, search: _Search) -> bool:
+        """The exchange does not know the symbol. Returns whether that settles the order."""
+        rules, order = self._exchange.capabilities, self._orders.get(search.order_id)
+        if self._clock.monotonic_ns() - search.began < rules.in_flight + rules.query_lag:
+            return False
+        if any(listed.symbol == search.symbol for listed in await self._exchange.instruments()):
+            return False
+        if any(found.client_order_id == search.order_id for found in await self._exchange.open_orders()):
+            return False
+        why = f"{search.symbol} was delisted, and the order is not among the open ones"
+        filled = order.filled if order is not None else ZERO
+        self._reports.about(search.order_id, search.symbol, OrderStatus.EXPIRED, why, filled=filled)
+        return True
 
     async def _report(self, search: _Search, result: OrderResult) -> bool:
         filled = ZERO

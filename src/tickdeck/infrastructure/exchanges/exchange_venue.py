@@ -26,7 +26,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import Money, OrderStatus
-from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, SymbolHalted, UnknownOrder
+from tickdeck.errors import DuplicateClientId, ExchangeError, InvalidSymbol, OutcomeUnknown, SymbolHalted, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
 from tickdeck.infrastructure.exchanges.fee_coin import FeeCoin
 from tickdeck.infrastructure.exchanges.pairs import PairsAsOrders
@@ -319,7 +319,7 @@ class ExchangeVenue:
             self._doubts.look_up(order.order_id, order.symbol, sent=now)
         except ExchangeError as error:
             self._reports.status(order, OrderStatus.REJECTED, said(error))
-            if isinstance(error, SymbolHalted):
+            if isinstance(error, SymbolHalted | InvalidSymbol):
                 self._on_halted_symbol()
         except BaseException:
             self._doubts.look_up(order.order_id, order.symbol, sent=now)
@@ -330,7 +330,7 @@ class ExchangeVenue:
     async def cancel(self, request: OrderCancelRequestedEvent) -> None:
         try:
             result = await self._exchange.cancel(request.symbol, client_order_id=request.order_id)
-        except UnknownOrder as error:
+        except (UnknownOrder, InvalidSymbol) as error:
             # It may have ended, or not have arrived yet. Only the order's own state can tell.
             self._reports.refuse_cancel(request.order_id, request.symbol, said(error), request)
             self._doubts.look_up(request.order_id, request.symbol)

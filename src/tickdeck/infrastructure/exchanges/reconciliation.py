@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 from tickdeck.application.clock import LiveClock
@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, Money, OrderStatus
-from tickdeck.errors import ExchangeError, UnknownOrder
+from tickdeck.errors import ExchangeError, InvalidSymbol, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import said
 from tickdeck.infrastructure.exchanges.transfers import Transfers
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
@@ -173,22 +173,30 @@ class Reconciliation:
 
     async def catch_up(self) -> None:
         """Publish the open orders, the fills and the liquidations that the run lacks. Raises ``ExchangeError``."""
-        for symbol in self._symbols:
-            await self._catch_up_orders(symbol)
-        for symbol in self._symbols:
-            await self._catch_up_fills(symbol)
+        await self._of_each(self._catch_up_orders)
+        await self._of_each(self._catch_up_fills)
         if self._exchange.capabilities.margin:
-            for symbol in self._symbols:
-                for found in await cast(MarginExchange, self._exchange).liquidations(symbol, self.began):
-                    self._reports.liquidation(found)
+            await self._of_each(self._catch_up_liquidations)
+
+    async def _of_each(self, catch_up: Callable[[str], Awaitable[None]]) -> None:
+        """Catch up in each symbol. One that the exchange no longer lists has no answers, and must not hide those of the
+        others: its fills show as differences of the balances."""
+        for symbol in self._symbols:
+            try:
+                await catch_up(symbol)
+            except InvalidSymbol as error:
+                bound_logger("tickdeck.gateway").info("not reconciled", symbol=symbol, error=said(error))
+
+    async def _catch_up_liquidations(self, symbol: str) -> None:
+        for found in await cast(MarginExchange, self._exchange).liquidations(symbol, self.began):
+            self._reports.liquidation(found)
 
     async def read(self) -> bool:
         """Take a reading of the balances, and publish those that differ. Returns False if it does not count, because
         fills arrived meanwhile. Raises ``ExchangeError``."""
         before = self._reports.arrivals
         reports = await self.balances()
-        for symbol in self._symbols:
-            await self._catch_up_fills(symbol)
+        await self._of_each(self._catch_up_fills)
         paid = await self._payments(reports)
         if self._reports.arrivals != before:
             return False

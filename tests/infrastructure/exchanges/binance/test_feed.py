@@ -16,6 +16,7 @@ from tickdeck.domain.events import (
     VenueCircuitChanged,
     VenueInstrumentReported,
 )
+from tickdeck.domain.market import instrument_for
 from tickdeck.errors import ConfigError, InvalidSymbol
 from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder, circuit_frame, overload_frame, overload_key
 from tickdeck.infrastructure.exchanges.binance.market_data import (
@@ -112,6 +113,32 @@ def test_instruments_are_passed_on_at_the_start_and_when_they_change() -> None:
 
     changes = [(e.status, str(e.tick_size)) for e in told if isinstance(e, VenueInstrumentReported)]
     assert changes == [("trading", "0.01"), ("halt", "0.01"), ("halt", "0.1"), ("delisted", "0.1")]
+
+
+def test_a_symbol_that_a_continued_run_had_and_that_is_not_listed_any_more_is_delisted() -> None:
+    had = [instrument_for(symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
+    protocol, decoder = MarketDataProtocol(("BTCUSDT", "ETHUSDT")), FrameDecoder()
+    protocol.recall_instruments(had)
+    protocol.start(T0)
+    (asking,) = (action for action in protocol.actions() if isinstance(action, Fetch))
+    protocol.fetched(asking.number, T0, exchange_info())
+
+    told = [event for frame in protocol.frames() for event in decoder.decode(frame)]
+    found = {event.symbol: event for event in told if isinstance(event, VenueInstrumentReported)}
+    assert (found["BTCUSDT"].status, found["ETHUSDT"].status) == ("trading", "delisted")
+    gone = found["ETHUSDT"]
+    steps = (gone.tick_size, gone.lot_size, gone.min_quantity, gone.max_quantity, gone.min_notional)
+    eth = had[1]
+    assert steps == (eth.tick_size, eth.lot_size, eth.min_quantity, eth.max_quantity, eth.min_notional)
+
+
+def test_a_continued_run_of_which_no_symbol_is_listed_any_more_ends_with_one_line() -> None:
+    protocol = MarketDataProtocol(("ETHUSDT",))
+    protocol.recall_instruments([instrument_for("ETHUSDT")])
+    protocol.start(T0)
+    (asking,) = (action for action in protocol.actions() if isinstance(action, Fetch))
+    with pytest.raises(InvalidSymbol, match=r"binance lists none of the run's symbols any more \(ETHUSDT\)"):
+        protocol.fetched(asking.number, T0, exchange_info())
 
 
 def test_instruments_are_queried_again_after_a_failure_or_an_invalid_answer() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import Frame
 from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.market import Instrument
 from tickdeck.errors import ExchangeError, InvalidSymbol, RateLimited, VenueUnavailable
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.exchanges.binance.decoder import (
@@ -118,6 +119,9 @@ class BinanceFeed:
 
     def continue_after(self, trades: Mapping[str, int]) -> None:
         self.protocol.continue_after(trades)
+
+    def recall_instruments(self, instruments: Iterable[Instrument]) -> None:
+        self.protocol.recall_instruments(instruments)
 
     async def run(self, put: Put) -> None:
         protocol, clock = self.protocol, self._clock

@@ -10,6 +10,7 @@ import msgspec
 from tickdeck.application.ports import InstrumentStatus, ListedInstrument
 from tickdeck.domain.events import VenueInstrumentReported
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.values import plain
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "RateLimit",
     "TimeBody",
     "instrument_event",
+    "listed_again",
     "listed_instrument",
     "listed_instruments",
     "trimmed",
@@ -114,6 +116,28 @@ def _instrument(of: ListedSymbol) -> Instrument:
         contract_size=of.contract_size,
         inverse=bool(of.margin) and of.margin == of.base,
         **found,
+    )
+
+
+def listed_again(instrument: Instrument) -> ListedSymbol:
+    """The symbol as the venue listed it when the instrument was ``listed_instrument`` of it."""
+    return ListedSymbol(
+        symbol=instrument.symbol,
+        base=instrument.base,
+        quote=instrument.quote,
+        margin=instrument.base if instrument.inverse else "",
+        contract_size=instrument.contract_size,
+        fee_decimals=max(0, -instrument.fee_step.adjusted()),
+        filters=[
+            {"filterType": "PRICE_FILTER", "tickSize": plain(instrument.tick_size)},
+            {
+                "filterType": "LOT_SIZE",
+                "stepSize": plain(instrument.lot_size),
+                "minQty": plain(instrument.min_quantity),
+                "maxQty": plain(instrument.max_quantity),
+            },
+            {"filterType": "NOTIONAL", "minNotional": plain(instrument.min_notional)},
+        ],
     )
 
 

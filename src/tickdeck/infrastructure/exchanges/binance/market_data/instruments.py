@@ -4,14 +4,18 @@ changes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from tickdeck.application.ports import ListedInstrument
+from tickdeck.domain.market import Instrument
 from tickdeck.errors import ConfigError, InvalidSymbol
 from tickdeck.infrastructure.exchanges.binance.decoder import instrument_frame
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import (
     ExchangeInfo,
     ListedSymbol,
+    listed_again,
     listed_instrument,
 )
 from tickdeck.infrastructure.exchanges.binance.market_data.fetches import Fetches
@@ -34,7 +38,12 @@ class InstrumentWatch:
     def __init__(self, output: Output, fetches: Fetches, symbols: tuple[str, ...], every: int) -> None:
         self._output, self._fetches, self._symbols, self._every = output, fetches, symbols, every
         self._known: dict[str, tuple[ListedInstrument, ListedSymbol]] = {}
+        self._recalled: dict[str, ListedSymbol] = {}
         self._looked = 0  # when they were last queried out of turn
+
+    def recall(self, instruments: Iterable[Instrument]) -> None:
+        """The run had these before."""
+        self._recalled = {instrument.symbol: listed_again(instrument) for instrument in instruments}
 
     def ask(self, now: int) -> None:
         """Send the first request. Each response schedules the next one."""
@@ -47,16 +56,22 @@ class InstrumentWatch:
             self._fetches.hurry("instruments", now)
 
     def take(self, fetch: Fetch, now: int, body: bytes) -> None:
-        """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, ``ValueError`` for an
-        unreadable body.
+        """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, or if none is that the run
+        had before, and ``ValueError`` for an unreadable body.
         """
         found = {symbol.symbol: symbol for symbol in msgspec.json.decode(body, type=ExchangeInfo).symbols}
+        if self._recalled and not self._known and not any(name in found for name in self._symbols):
+            raise InvalidSymbol(
+                f"binance lists none of the run's symbols any more ({', '.join(self._symbols)}), so there is nothing "
+                "to continue; `tickdeck show RUN balances` and `positions` tell what it had"
+            )
         for name in self._symbols:
             listed = found.get(name)
             if listed is None:
-                if name not in self._known:
+                before = self._known[name][1] if name in self._known else self._recalled.get(name)
+                if before is None:
                     raise InvalidSymbol(f"binance: {name} is not listed; correct the symbol")
-                listed = msgspec.structs.replace(self._known[name][1], status="DELISTED")
+                listed = msgspec.structs.replace(before, status="DELISTED")
             try:
                 instrument = listed_instrument(listed)
             except ConfigError as error:

@@ -7,12 +7,13 @@ reads a clock. ``next_due`` says when to call ``tick``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from tickdeck.application.ports import Frame
+from tickdeck.domain.market import Instrument
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE, missing_frame
 from tickdeck.infrastructure.exchanges.binance.mappers.market import Wrapped, kind_of_stream
@@ -160,6 +161,10 @@ class MarketDataProtocol:
             kind, symbol, _ = kind_of_stream(stream)
             if kind in ("trade", "aggTrade") and symbol in trades:
                 self._last_trades[stream.encode()] = trades[symbol]
+
+    def recall_instruments(self, instruments: Iterable[Instrument]) -> None:
+        """Take the instruments of a run that continues, before ``start``: one that is not listed is delisted."""
+        self._instruments.recall(instruments)
 
     def start(self, now: int) -> None:
         """Begin: open the first connection, and ask for the instruments."""
