@@ -85,6 +85,7 @@ def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
         "exposure": exposure_of(risk.exposure),
         "limits": (*_limits(risk), risk.typical and risk.typical.recent, risk._flatten._waiting),
         "protections": {protection_id: state_of(p) for protection_id, p in risk.protections.book.protections.items()},
+        "owners": {symbol: (o.unowned, o._held) for symbol, o in risk.protections.book._owners.items()},
         "watching": bool(risk.protections._prices._watching),
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
     }.items()

@@ -8,10 +8,18 @@ from typing import Any
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
 from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.domain.accounts import Account
-from tickdeck.domain.events import DomainEvent, VenueFillReported, VenueOrderReported
+from tickdeck.domain.events import (
+    BalanceEvent,
+    DomainEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    PositionLiquidatedEvent,
+    VenueFillReported,
+    VenueOrderReported,
+)
 from tickdeck.domain.events.orders import OrderEvent
 from tickdeck.domain.risk import CountedOrder, DailyLoss, Exposure, OrderRate, TypicalOrder
-from tickdeck.domain.trading import ExitOrder, Order, PausedStrategies, Position, Protection
+from tickdeck.domain.trading import ExitOrder, Order, Ownership, PausedStrategies, Position, Protection
 from tickdeck.domain.values import Side
 
 
@@ -72,16 +80,30 @@ _FROM_PRICES = ("best", "is_suspended", "timer_id", "waited")  # what no event o
 
 def folded_protections(tape: Iterable[DomainEvent], exposure: Exposure) -> ProtectionBook:
     counted = Exposure(exposure.base, exposure.homes)
-    book = ProtectionBook(counted)
+    owners: dict[str, Ownership] = {}
+    book = ProtectionBook(counted, lambda: {symbol: shares.copy() for symbol, shares in owners.items()})
     for event in tape:
         counted.apply_event(event)
+        _own(owners, event, exposure)
         book.recall(event)
     return book
 
 
+def _own(owners: dict[str, Ownership], event: DomainEvent, exposure: Exposure) -> None:
+    if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent | PositionLiquidatedEvent):
+        change = event.quantity * event.side.sign
+        owner = ""
+        if not isinstance(event, PositionLiquidatedEvent):
+            owner = event.strategy_id
+            change -= event.fee if event.fee_currency == exposure.base(event.symbol) else 0
+        owners.setdefault(event.symbol, Ownership()).take(owner, change)
+    elif isinstance(event, BalanceEvent) and event.deposit and event.currency in exposure.homes:
+        owners.setdefault(exposure.homes[event.currency], Ownership()).pay(event.deposit)
+
+
 def protections_of(book: ProtectionBook) -> dict[str, Any]:
-    """What is protected and how, as plain values."""
-    return {
+    """What is protected and how, and who holds it, as plain values."""
+    return {"owners": {symbol: (owned.unowned, owned._held) for symbol, owned in book._owners.items()}} | {
         protection_id: {name: value for name, value in state_of(p).items() if name not in _FROM_PRICES}
         for protection_id, p in book.protections.items()
     }

@@ -48,7 +48,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.events.base import ENVELOPE
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, balance_changes
+from tickdeck.domain.trading import EXACT, Ownership, balance_changes
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, plain
 
 __all__ = ["PortfolioEngine"]
@@ -439,6 +439,13 @@ class PortfolioEngine:
     def has_booked(self, transfer_id: str) -> bool:
         """Whether a payment was booked, as far as it is remembered."""
         return ("", transfer_id) in self._external
+
+    def owners(self) -> dict[str, Ownership]:
+        """What each strategy holds of each symbol, with coins that wait for their first price. These are copies."""
+        owners = self.owned.shares()
+        for symbol, quantity in self.account.unpriced.items():
+            owners.setdefault(symbol, Ownership()).pay(quantity)
+        return owners
 
     def has_last_price(self, symbol: str) -> bool:
         """Whether the symbol's price is that of its last trade or candle, not one made from quotes."""

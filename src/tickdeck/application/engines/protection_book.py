@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from tickdeck.domain.events import (
     ActionIntent,
+    BalanceEvent,
     DomainEvent,
     OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
+    PositionLiquidatedEvent,
     ProtectionDecidedEvent,
     ProtectionEndedEvent,
     ProtectionEvent,
@@ -24,7 +26,7 @@ from tickdeck.domain.events import (
     StrategyDecisionEvent,
 )
 from tickdeck.domain.risk import CountedOrder, Exposure
-from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Protection, position_change
+from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Ownership, ProtectedLots, Protection, position_change
 from tickdeck.domain.values import ZERO, Quantity, Side
 
 __all__ = ["ProtectionBook"]
@@ -49,12 +51,15 @@ class _Held(NamedTuple):
 class ProtectionBook:
     """All protections, oldest first, from the events of orders and of the protections themselves.
 
-    ``exposure`` counts positions and open orders, and has counted each event before this does. The last 1,000 that
-    ended are kept, because a fill of their entry may arrive late.
+    ``exposure`` counts positions and open orders, and has counted each event before this does. ``owners()`` returns
+    what each strategy holds, by symbol. It is asked until something is protected; from then on, this follows all fills
+    and payments itself. The last 1,000 protections that ended are kept, because a fill of their entry may arrive late.
     """
 
-    def __init__(self, exposure: Exposure) -> None:
+    def __init__(self, exposure: Exposure, owners: Callable[[], dict[str, Ownership]] = dict) -> None:
         self._exposure = exposure
+        self._owners_before = owners
+        self._owners: dict[str, Ownership] = {}  # by symbol, since something is protected
         self.protections: dict[str, Protection] = {}
         """By the id of the entry order."""
         self._live: dict[str, dict[str, Protection]] = {}  # by symbol and id
@@ -82,11 +87,14 @@ class ProtectionBook:
 
     def others(self, p: Protection) -> list[CountedOrder]:
         """The open orders that close positions like ``p`` but are no exit orders."""
+        return [order for order in self._closing(p) if _closes(order.strategy_id, p)]
+
+    def _closing(self, p: Protection) -> list[CountedOrder]:
+        """Those of all strategies."""
         return [
             order
             for order in self._exposure.open_in(p.symbol)
-            if order.side is p.exit_side and _closes(order.strategy_id, p)
-            if order.order_id not in self._exits and self._may_close(order.order_id)
+            if order.side is p.exit_side and order.order_id not in self._exits and self._may_close(order.order_id)
         ]
 
     def _may_close(self, order_id: str) -> bool:
@@ -97,22 +105,48 @@ class ProtectionBook:
         return entry is None or entry.closes
 
     def free(self, p: Protection) -> Quantity:
-        """What an exit order of ``p`` may close (base). Other orders that close positions like ``p`` begin with the
-        oldest. All of them and all exit orders together never close more than is held."""
-        taken = ZERO
-        for order in self.others(p):
-            taken = EXACT.add(taken, order.exposure)
-        room = -taken
+        """What an exit order of ``p`` may close (base). Other orders that close positions come first. All of them and
+        all exit orders together never close more than is held."""
+        held = self._held_after_others(p)
+        room = ZERO
         for other in self.of(p.symbol):
             if other.side is p.side:
-                room = EXACT.add(room, other.held)
+                room = EXACT.add(room, held[other.protection_id])
                 if other.exit is not None and other is not p:
                     room = EXACT.subtract(room, other.exit.remaining)
-        for older in self.group(p.strategy_id, p.symbol, p.exit_side) if taken else ():
-            if older is p:
-                break
-            taken = max(EXACT.subtract(taken, older.held), ZERO)
-        return max(min(EXACT.subtract(p.held, taken), room), ZERO)
+        return max(min(held[p.protection_id], room), ZERO)
+
+    def _held_after_others(self, p: Protection) -> dict[str, Quantity]:
+        """What is left of the protections like ``p`` when the open orders that are no exit orders have closed what they
+        may (base, by id). What a strategy sells beyond its own position counts only if it could close ``p``."""
+        closing = self._closing(p)
+        if not closing:
+            return {other.protection_id: other.held for other in self.of(p.symbol)}
+        owners, position = self._owners_of(p.symbol).copy(), self._exposure.position(p.symbol)
+        lots = ProtectedLots(self.of(p.symbol), owners)
+        for order in closing:
+            quantity = order.exposure
+            if not _closes(order.strategy_id, p):
+                quantity = min(quantity, max(owners.of(order.strategy_id) * p.side.sign, ZERO))
+            if quantity:
+                signed = EXACT.multiply(quantity, p.exit_side.sign)
+                lots.close(order.strategy_id, signed)
+                position = EXACT.add(position, signed)
+        lots.bound(position)
+        return lots.held
+
+    def unprotected(self, symbol: str) -> Quantity:
+        """What of the account's position no protection holds (base)."""
+        position = self._exposure.position(symbol)
+        room = abs(position)
+        for p in self.of(symbol):
+            if p.side.sign * position > 0:
+                room = EXACT.subtract(room, p.held)
+        return max(room, ZERO)
+
+    def _owners_of(self, symbol: str) -> Ownership:
+        owners = self._owners if self.protections else self._owners_before()
+        return owners.get(symbol) or Ownership()
 
     def is_exit(self, order_id: str) -> bool:
         """Whether an open order is the stop or the target of a position."""
@@ -140,6 +174,8 @@ class ProtectionBook:
         if p is not None:
             p.set_terms(event.terms)
         else:
+            if not self.protections:
+                self._owners = self._owners_before()
             p = self.protections[event.protection_id] = Protection(event)
             p.closes = any(other.held for other in self.group(p.strategy_id, p.symbol, p.side))
             self._live.setdefault(p.symbol, {})[p.protection_id] = p
@@ -245,49 +281,58 @@ class ProtectionBook:
 
     def _fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
         change = position_change(fill, self._exposure.base(fill.symbol))
+        lots = self._lots(fill.symbol)
         entry = self.protections.get(fill.order_id)
         if entry is not None:
-            opened = self._reduce(fill.symbol, fill.side, change * entry.side.sign, fill.strategy_id)
+            opened = EXACT.multiply(lots.close(fill.strategy_id, change), 1 if change * entry.side.sign > 0 else -1)
+            self._cut(lots)
             entry.enter(fill.quantity, opened, fill.price, fill.ts)
             if entry.protection_id in self._ended:
                 del self._ended[entry.protection_id]
                 self._live.setdefault(entry.symbol, {})[entry.protection_id] = entry
-        else:
-            p = self._exits.get(fill.order_id)
-            if p is not None:
-                group = (_ACCOUNT if p.is_of_account else p.strategy_id, p.symbol, p.exit_side)
-                self._closed[group] = EXACT.add(self._closed.get(group, ZERO), fill.quantity)
-                if p.exit is not None and p.exit.order_id == fill.order_id:
-                    p.leave(fill.quantity, abs(change), fill.price)
-                else:
-                    p.reduce(abs(change))  # late, when everything had been counted
+        elif (p := self._exits.get(fill.order_id)) is not None:
+            lots.leave(p, change)
+            self._cut(lots)
+            group = (_ACCOUNT if p.is_of_account else p.strategy_id, p.symbol, p.exit_side)
+            self._closed[group] = EXACT.add(self._closed.get(group, ZERO), fill.quantity)
+            if p.exit is not None and p.exit.order_id == fill.order_id:
+                p.leave(fill.quantity, abs(change), fill.price)
             else:
-                self._reduce(fill.symbol, fill.side, abs(change), fill.strategy_id)
+                p.reduce(abs(change))  # late, when everything had been counted
+        else:
+            lots.close(fill.strategy_id, change)
+            self._cut(lots)
         self._bound(fill.symbol)
 
-    def _reduce(self, symbol: str, side: Side, quantity: Quantity, strategy_id: str) -> Quantity:
-        """An order that is no exit order was filled: it closed the oldest positions of its strategy. Returns what is
-        left of ``quantity`` (base)."""
-        for p in self.of(symbol):
-            if p.exit_side is side and _closes(strategy_id, p):
-                part = min(quantity, p.held)
-                p.reduce(part)
-                quantity = EXACT.subtract(quantity, part)
-        return quantity
+    def pay(self, event: BalanceEvent) -> None:
+        """Count coins that were paid in or out."""
+        symbol = self._exposure.homes.get(event.currency)
+        if symbol is not None and event.deposit:
+            lots = self._lots(symbol)
+            lots.pay(event.deposit)
+            self._cut(lots)
+            self._bound(symbol)
+
+    def liquidate(self, event: PositionLiquidatedEvent) -> None:
+        """Count what the venue closed by itself."""
+        lots = self._lots(event.symbol)
+        lots.close("", EXACT.multiply(event.quantity, event.side.sign))
+        self._cut(lots)
+        self._bound(event.symbol)
+
+    def _lots(self, symbol: str) -> ProtectedLots:
+        return ProtectedLots(self.of(symbol), self._owners.setdefault(symbol, Ownership()))
 
     def _bound(self, symbol: str) -> None:
-        """No more is protected than the account holds: the oldest protections lose the excess."""
-        position = self._exposure.position(symbol)
-        for side in Side:
-            own = [p for p in self.of(symbol) if p.side is side]
-            excess = -max(position * side.sign, ZERO)
-            for p in own:
-                excess = EXACT.add(excess, p.held)
-            for p in own:
-                if excess > 0:
-                    part = min(excess, p.held)
-                    p.reduce(part)
-                    excess = EXACT.subtract(excess, part)
+        lots = self._lots(symbol)
+        lots.bound(self._exposure.position(symbol))
+        self._cut(lots)
+
+    def _cut(self, lots: ProtectedLots) -> None:
+        """Let what is protected be what is left."""
+        for protection_id, left in lots.held.items():
+            p = self.protections[protection_id]
+            p.reduce(EXACT.subtract(p.held, left))
 
     # -- from the record ---------------------------------------------------------------------------------------------
 
@@ -296,6 +341,12 @@ class ProtectionBook:
         if isinstance(event, OrderEvent):
             if self.protections:
                 self.apply(event)
+        elif isinstance(event, BalanceEvent):
+            if self.protections:
+                self.pay(event)
+        elif isinstance(event, PositionLiquidatedEvent):
+            if self.protections:
+                self.liquidate(event)
         elif isinstance(event, ProtectionEvent):
             self._recall_own(event)
         elif isinstance(event, StrategyDecisionEvent):

@@ -57,10 +57,11 @@ class ProtectionPrices:
             self._look(p, worst, best)
 
     def recall(self, event: MarketEvent) -> None:
-        """The same for an event of the record: only what trailing stops follow."""
+        """The same for an event of the record: what trailing stops follow, and whether a price was reached. It may wait
+        for something to be sold, so that no decision on the record says so."""
         if self._watching:
-            for p, _, best in self._seen(event):
-                p.see(best)
+            for p, worst, best in self._seen(event):
+                p.look(worst, best)
 
     def _seen(self, event: MarketEvent) -> list[tuple[Protection, Price, Price]]:
         """The positions that an event is about, with the worst and the best price that it shows."""

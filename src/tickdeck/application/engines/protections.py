@@ -13,11 +13,13 @@ from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.application.engines.protection_prices import ProtectionPrices
 from tickdeck.domain.events import (
     ActionIntent,
+    BalanceEvent,
     CommandReceived,
     DomainEvent,
     MarketEvent,
     NotificationAlert,
     OrderEvent,
+    PositionLiquidatedEvent,
     ProtectionDecidedEvent,
     ProtectionEndedEvent,
     ProtectionGuardedEvent,
@@ -31,7 +33,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import Breach, CountedOrder, Exposure
-from tickdeck.domain.trading import ExitPlan, Protection, cut, merged_terms, terms_from_text, why_terms_fail
+from tickdeck.domain.trading import ExitPlan, Ownership, Protection, cut, merged_terms, terms_from_text, why_terms_fail
 from tickdeck.domain.values import ZERO, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["ALL_STOP_ORDERS", "Protections", "StopOrders"]
@@ -64,6 +66,7 @@ class Protections:
       on, at most 60 s apart.
     - An order of the strategy that closes the position waits until the exit order has ended. It loses what the exit
       order closed meanwhile. What the strategy closes comes from its oldest protected position first.
+    - What an operator sells or what is paid out comes from those who hold it (``Ownership``). Others keep their stops.
     - All protected positions of a symbol together are never more than the account's position.
 
     An exit order reduces a position, so it passes all limits, and all halts in which ``flatten`` works.
@@ -82,11 +85,13 @@ class Protections:
         new_order_id: Callable[[], str],
         account: tuple[str, str],
         venue: StopOrders,
+        owners: Callable[[], dict[str, Ownership]],
         owner: str = _RISK,
     ) -> None:
         """``approve(strategy_id, intent)`` approves an intent, ``submit(...)`` reviews and approves it.
         ``why_not(symbol)`` says why not even a reducing order may be sent. ``new_order_id()`` gives the next decision's
-        order an id. ``account``: its id and its owner. ``owner``: of the timers."""
+        order an id. ``account``: its id and its owner. ``owners()`` returns what each strategy holds, by symbol.
+        ``owner``: of the timers."""
         self._bus = bus
         self._exposure = exposure
         self._approve = approve
@@ -98,7 +103,7 @@ class Protections:
         self._account_id, self._user_id = account
         self._venue = venue
         self._owner = owner
-        self.book = ProtectionBook(exposure)
+        self.book = ProtectionBook(exposure, owners)
         self._prices = ProtectionPrices(bus, self.book, price=price, look=self._look)
 
     @property
@@ -171,14 +176,14 @@ class Protections:
 
     def _protect_position(self, strategy_id: str, symbol: str, terms: ProtectionTerms) -> Breach | None:
         """Protect the position in ``symbol`` that no entry order of ours protects."""
-        held = self._exposure.position(symbol) if symbol else ZERO
+        held = self.book.unprotected(symbol) if symbol else ZERO
         price = self._price(symbol) if symbol else None
         if not held or price is None:
             return _nothing(ActionIntent(action="protect", symbol=symbol))
-        side = Side.BUY if held > 0 else Side.SELL
+        side = Side.BUY if self._exposure.position(symbol) > 0 else Side.SELL
         if why := why_terms_fail(terms, side, last=price):
             return Breach("protection", why)
-        self._set(self._new_order_id(), symbol, strategy_id, side, terms, abs(held), price)
+        self._set(self._new_order_id(), symbol, strategy_id, side, terms, held, price)
         return None
 
     def _set(
@@ -268,6 +273,17 @@ class Protections:
             self._submit(strategy_id, intent)
         self._settle_all(event.symbol)
 
+    def on_paid(self, event: BalanceEvent) -> None:
+        """Count coins that were paid in or out, which the exposure has counted, and decide what follows."""
+        self.book.pay(event)
+        if event.currency in self._exposure.homes:
+            self._settle_all(self._exposure.homes[event.currency])
+
+    def on_liquidated(self, event: PositionLiquidatedEvent) -> None:
+        """The same for what the venue closed by itself."""
+        self.book.liquidate(event)
+        self._settle_all(event.symbol)
+
     def on_timer(self, fired: TimerFired) -> bool:
         """Repeat a market order that did not close everything. Returns whether the timer is one of these."""
         if not fired.name.startswith(_CHASE):
@@ -280,14 +296,8 @@ class Protections:
 
     def _look(self, p: Protection, worst: Price, best: Price) -> None:
         """The price went from ``worst`` to ``best`` (quote, seen from the position)."""
-        reached, before = p.reached(worst, best), p.best
-        p.see(best)  # as when it is read from the record
-        order = p.exit
-        if reached and (order is None or (reached == "target" and order.target is None and not order.is_market)):
-            p.triggered = reached
-            self._settle(p)
-            return
-        if p.best != before or order is None:
+        before = p.best
+        if p.look(worst, best) or p.best != before or p.exit is None:
             self._settle(p)
 
     # -- decisions ---------------------------------------------------------------------------------------------------

@@ -216,6 +216,7 @@ class RiskEngine:
             new_order_id=lambda: client_order_id(nonce, bus.next_id()),
             account=(self._account_id, self._user_id),
             venue=stop_orders,
+            owners=portfolio.owners,
             owner=owner,
         )
         self._resumed_outside = False  # by the last command of a past that is restored
@@ -331,6 +332,8 @@ class RiskEngine:
         """Count coins that were paid in."""
         if event.deposit:
             self.exposure.deposit(event)
+            if self.protections.is_active:
+                self.protections.on_paid(event)
             self.losses.on_holdings(event)
 
     def on_difference(self, found: AccountDifferenceFound) -> None:
@@ -367,6 +370,8 @@ class RiskEngine:
     def on_liquidated(self, event: PositionLiquidatedEvent) -> None:
         """Count what the venue closed by itself."""
         self.exposure.liquidate(event)
+        if self.protections.is_active:
+            self.protections.on_liquidated(event)
         self._withdraw_excess(event.symbol)
         self._flatten.on_order(event.symbol)
 

@@ -71,6 +71,10 @@ class OwnedPositions:
         shares = self._shares.get(symbol)
         return shares.unowned if shares is not None else ZERO
 
+    def shares(self) -> dict[str, Ownership]:
+        """Copies of what each strategy holds, by symbol."""
+        return {symbol: shares.copy() for symbol, shares in self._shares.items()}
+
     def take(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent, base: str) -> None:
         """Book a fill in a symbol whose base currency is ``base``."""
         self._take(fill.symbol, fill.strategy_id, position_change(fill, base), fill.price)

@@ -29,6 +29,7 @@ from tickdeck.domain.trading.ownership import FOR_ALL, Ownership
 from tickdeck.domain.trading.paused import PausedStrategies
 from tickdeck.domain.trading.position import Position
 from tickdeck.domain.trading.position_life_cycle import POSITION_TRANSITIONS, PositionStatus
+from tickdeck.domain.trading.protected_lots import ProtectedLots
 from tickdeck.domain.trading.protection import ExitOrder, ExitPlan, Protection
 from tickdeck.domain.trading.protection_life_cycle import PROTECTION_TRANSITIONS, ProtectionStatus
 from tickdeck.domain.trading.protection_terms import (
@@ -85,6 +86,7 @@ __all__ = [
     "PausedStrategies",
     "Position",
     "PositionStatus",
+    "ProtectedLots",
     "Protection",
     "ProtectionStatus",
     "Reconciliation",

@@ -30,6 +30,12 @@ class Ownership:
         self.unowned: Quantity = ZERO
         self._held: dict[str, Quantity] = {}  # never 0; in order of the beginning
 
+    def copy(self) -> Ownership:
+        """One that changes apart from this."""
+        copied = Ownership()
+        copied.unowned, copied._held = self.unowned, dict(self._held)
+        return copied
+
     def of(self, owner: str) -> Quantity:
         """What a strategy holds."""
         return self._held.get(owner, ZERO)

@@ -274,10 +274,16 @@ class Protection:
         else:
             self.is_refused = True
 
-    def see(self, best: Price) -> None:
-        """A price of the market (quote): the trailing stop follows it."""
+    def look(self, worst: Price, best: Price) -> bool:
+        """The price went from ``worst`` to ``best`` (quote, seen from the position): the trailing stop follows it.
+        Returns whether it reached a price at which no order rests, so that the position is to be closed."""
+        reached, order = self.reached(worst, best), self.exit
         if self.best is not None:
             self.best = self._better(self.best, best)
+        if reached and (order is None or (reached == "target" and order.target is None and not order.is_market)):
+            self.triggered = reached
+            return True
+        return False
 
     def end(self) -> None:
         """Nothing is left to protect."""
