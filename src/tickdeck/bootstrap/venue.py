@@ -12,7 +12,7 @@ from tickdeck.domain.market import Instrument
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
 from tickdeck.infrastructure.readers import InputFile, merge, open_input, peek_symbols
-from tickdeck.infrastructure.venue import DEFAULT_ACCOUNT, Account, Faults, RunningVenue, running_venue
+from tickdeck.infrastructure.venue import Faults, RunningVenue, running_venue
 from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.matching import Market
 from tickdeck.infrastructure.venue.scenarios import Scenario
@@ -32,7 +32,6 @@ async def open_venue(
     seed: int = 0,
     faults: str = "",
     journal: Path | None = None,
-    accounts: Sequence[Account] = (DEFAULT_ACCOUNT,),
     legacy_listen_key: bool = False,
     scenario: Scenario | None = None,
 ) -> AsyncIterator[RunningVenue]:
@@ -47,9 +46,7 @@ async def open_venue(
         raise ConfigError(f"venue: speed is {speed}; give a number above 0")
     parsed = Faults.parse(faults)
     if scenario is not None:
-        async with running_venue(
-            host=host, port=port, accounts=accounts, faults=parsed, journal=journal, scenario=scenario
-        ) as venue:
+        async with running_venue(host=host, port=port, faults=parsed, journal=journal, scenario=scenario) as venue:
             yield venue
         return
     files = [InputFile(path) for path in tapes]
@@ -68,7 +65,6 @@ async def open_venue(
         markets=markets,
         host=host,
         port=port,
-        accounts=accounts,
         faults=parsed,
         events=events,
         speed=speed,

@@ -115,8 +115,9 @@ def without_value(references: Iterable[Reference], value: Callable[[Reference], 
 class LastCandles:
     """The last closed candle of each symbol and timeframe that a condition uses."""
 
-    def __init__(self, timeframes: Iterable[Timeframe] = ()) -> None:
-        self.timeframes = tuple(timeframes)
+    def __init__(self) -> None:
+        self.timeframes: tuple[Timeframe, ...] = ()
+        """Those of the candles to keep."""
         self.last: dict[tuple[str, str], dict[str, Decimal]] = {}
         """The fields of the last candle, by symbol and timeframe."""
 

@@ -94,11 +94,11 @@ class RateLimiter:
         for window, weight in counted:
             window.used += weight
 
-    async def wait_for(self, *, urgent: bool = False, **weights: int) -> None:
+    async def wait_for(self, **weights: int) -> None:
         """``admit``, as soon as there is room. For calls that may be late; refuse an order instead."""
         while True:
             try:
-                self.admit(urgent=urgent, **weights)
+                self.admit(urgent=False, **weights)
             except RateLimited as error:
                 await self._clock.sleep(error.wait)
             else:

@@ -87,12 +87,10 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
     return symbols
 
 
-def open_inputs(
-    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
-) -> Iterator[MarketEvent]:
+def open_inputs(config: RunConfig, inputs: tuple[InputRecord, ...]) -> Iterator[MarketEvent]:
     """The market data of ``inputs`` as one stream in receive order: see ``open_inputs_with_opens``, without the
     opens."""
-    return cast("Iterator[MarketEvent]", _open_all(config, inputs, notes, opens=False))
+    return cast("Iterator[MarketEvent]", _open_all(config, inputs, None, opens=False))
 
 
 def open_inputs_with_opens(

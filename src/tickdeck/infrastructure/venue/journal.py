@@ -1,7 +1,7 @@
 """The venue's own log: every command that changed the exchange, so that the venue survives its own ``kill -9``.
 
 One JSON line per command, with a checksum. A line is written before a client gets an answer. The operating system keeps
-written lines when the process dies; ``sync=True`` also survives a power cut, at the speed of the disk.
+written lines when the process dies. What ``sync`` waited for also survives a power cut.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ class Journal:
     Raises ``ConfigError`` if another venue has the file open.
     """
 
-    def __init__(self, path: Path, *, sync: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._sync = sync
         self._failed = False  # then memory is ahead of the file, and nothing more is acknowledged
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +57,6 @@ class Journal:
         try:
             while line:
                 line = line[os.write(self._file, line) :]
-            if self._sync:
-                os.fdatasync(self._file)
         except OSError as error:
             self._failed = True
             raise TickdeckError(f"{self.path}: cannot write the journal: {error.strerror}") from error

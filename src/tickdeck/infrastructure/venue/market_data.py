@@ -103,12 +103,15 @@ class HistoryState(msgspec.Struct, frozen=True):
     minutes: list[Candle]
 
 
-class MarketHistory:
-    """The newest trades and candles of one market. ``kept`` trades stay available."""
+_TRADES = 50_000
 
-    def __init__(self, kept: int = 50_000) -> None:
-        self.trades: deque[MarketTrade] = deque(maxlen=kept)
-        self.aggregates: deque[AggregateTrade] = deque(maxlen=kept)
+
+class MarketHistory:
+    """The newest 50,000 trades, and the candles, of one market."""
+
+    def __init__(self) -> None:
+        self.trades: deque[MarketTrade] = deque(maxlen=_TRADES)
+        self.aggregates: deque[AggregateTrade] = deque(maxlen=_TRADES)
         self.update_id = 0
         """Counts the changes of levels in the book."""
         self._aggregated = 0

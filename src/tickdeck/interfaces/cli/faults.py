@@ -14,19 +14,18 @@ __all__ = ["FaultLines", "fault_lines"]
 
 
 class FaultLines(logging.Handler):
-    """Prints an exception from a handler as one line, in place of the progress line; with a traceback if wanted."""
+    """Prints an exception from a handler as one line, in place of the progress line, with its traceback."""
 
-    def __init__(self, stream: TextIO, *, details: bool) -> None:
+    def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._details = details
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         text = f"tickdeck: {record.getMessage()}"
         if error is not None:
             text += f": {type(error).__name__}: {' '.join(str(error).split())} ({origin(error)})"
-        if self._details and record.exc_info:
+        if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
         self._stream.write((CLEAR if self._stream.isatty() else "") + text + "\n")
         self._stream.flush()

@@ -68,20 +68,20 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def decode_document(data: bytes, *, received: int = 1, symbol: str = "", status: int = 0) -> tuple[Document, ...]:
+def decode_document(data: bytes, *, received: int = 1, symbol: str = "") -> tuple[Document, ...]:
     """Everything that a document contains, in order; at least an ``Answer``.
 
-    ``received`` is the receive time (ns UTC), ``symbol`` that of a body that does not name its own, ``status`` the HTTP
-    status if known. Raises ``ProtocolError`` if it is not JSON, or not what it seems to be.
+    ``received`` is the receive time (ns UTC), ``symbol`` that of a body that does not name its own. Raises
+    ``ProtocolError`` if it is not JSON, or not what it seems to be.
     """
     try:
-        return _decode(msgspec.json.decode(data), received, symbol.upper(), status)
+        return _decode(msgspec.json.decode(data), received, symbol.upper())
     except _UNREADABLE as e:
         shown = data[:80].decode(errors="replace")
         raise ProtocolError(f"binance: a document cannot be read ({e}); it begins with {shown!r}") from None
 
 
-def _decode(body: Any, received: int, symbol: str, status: int) -> tuple[Document, ...]:
+def _decode(body: Any, received: int, symbol: str, status: int = 0) -> tuple[Document, ...]:
     if isinstance(body, list):
         return _listed(body, received, symbol)
     if not isinstance(body, dict):

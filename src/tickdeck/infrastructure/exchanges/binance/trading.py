@@ -103,9 +103,8 @@ class BinanceExchange:
     - ``limits``: share one ``RateLimiter`` between all exchanges of an account. ``instruments()`` adopts the limits
       that the venue announces.
     - ``self_trade_prevention``: the mode of every order; ``None`` leaves it to the venue's default for the symbol.
-    - ``failures``, ``open_for``: settings of the two circuit breakers, one for queries and one for orders.
-      ``on_transition`` is called when the state of a breaker changes. ``stream_times``: when the private stream counts
-      as broken.
+    - ``on_transition`` is called when the state of one of the two circuit breakers changes: one for queries, one for
+      orders. ``stream_times``: when the private stream counts as broken.
 
     An order is sent once. A time-out, a lost connection or a failure of the venue is ``OutcomeUnknown``. Queries are
     retried with backoff. The offset between the clocks is measured before the first signed request, and again after the
@@ -125,8 +124,6 @@ class BinanceExchange:
         http: HttpClient | None = None,
         limits: RateLimiter | None = None,
         self_trade_prevention: str | None = "EXPIRE_MAKER",
-        failures: int = 5,
-        open_for: float = 30.0,
         stream_times: StreamTimes = StreamTimes(),  # noqa: B008 (frozen)
         on_transition: Callable[[BreakerTransition], None] = lambda transition: None,
     ) -> None:
@@ -143,8 +140,6 @@ class BinanceExchange:
         self._breakers = {
             group: CircuitBreaker(
                 f"{self.name}/{group}",
-                failures=failures,
-                open_for=open_for,
                 clock=self._clock,
                 on_transition=on_transition,
             )

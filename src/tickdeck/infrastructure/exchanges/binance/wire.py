@@ -96,16 +96,18 @@ class Ed25519Key:
 
     __slots__ = ("_sign", "api_key")
 
-    def __init__(self, api_key: str, private_pem: bytes, password: bytes | None = None) -> None:
+    def __init__(self, api_key: str, private_pem: bytes) -> None:
         try:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
             from cryptography.hazmat.primitives.serialization import load_pem_private_key
         except ImportError:
             raise ConfigError("Ed25519 keys need cryptography: pip install 'tickdeck[binance]'") from None
         try:
-            key = load_pem_private_key(private_pem, password)
+            key = load_pem_private_key(private_pem, None)
         except (ValueError, TypeError):
-            raise ConfigError("the private key cannot be read: give an Ed25519 key in PEM, and its password") from None
+            raise ConfigError(
+                "the private key cannot be read: give an Ed25519 key in PEM, without a password"
+            ) from None
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigError("the private key has another type; give an Ed25519 key in PEM")
         self.api_key = api_key

@@ -81,9 +81,7 @@ class PaperExchange:
 
     name = "paper"
 
-    def __init__(
-        self, instruments: Mapping[str, Instrument], *, config: PaperConfig = _DEFAULT, seed: int = 1, now: int = 1
-    ) -> None:
+    def __init__(self, instruments: Mapping[str, Instrument], *, config: PaperConfig = _DEFAULT, now: int = 1) -> None:
         self._instruments, self._config, self.now = dict(instruments), config, now
         self._agenda = Agenda()
         self._orders: dict[str, _Order] = {}
@@ -93,7 +91,7 @@ class PaperExchange:
         self._liquidations: list[VenueLiquidationReported] = []
         self._revisions = 0
         self._venue = PaperVenue(
-            config=config, instruments=instruments, seed=seed, schedule=self._agenda.at, report=self._reported
+            config=config, instruments=instruments, seed=1, schedule=self._agenda.at, report=self._reported
         )
         self._venue.start(now)
 

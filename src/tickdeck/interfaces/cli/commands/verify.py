@@ -97,7 +97,7 @@ def _verify_bus(tape: Path, wiring: str, digest: str | None, as_json: bool) -> i
     from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
 
     with (
-        fault_lines(FaultLines(sys.stderr, details=True) if details_wanted() else logging.NullHandler()),
+        fault_lines(FaultLines(sys.stderr) if details_wanted() else logging.NullHandler()),
         contextlib.redirect_stdout(sys.stderr),
     ):
         verdict = verify_bus(tape, load_function(wiring), digest=digest)
@@ -116,7 +116,7 @@ def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: boo
 
     # What failed in the run fails again, and was reported then.
     quiet = logging.NullHandler()
-    told = FaultLines(sys.stderr, details=True) if details_wanted() else quiet
+    told = FaultLines(sys.stderr) if details_wanted() else quiet
     with (
         fault_lines(told),
         contextlib.redirect_stdout(sys.stderr),
