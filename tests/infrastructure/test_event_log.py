@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tickdeck import (
+    ActionIntent,
     CandleEvent,
     CommandReceived,
     FeedDisconnected,
@@ -17,6 +18,8 @@ from tickdeck import (
     NotificationAlert,
     OrderCancelRequestedEvent,
     OrderUnknownEvent,
+    RiskLimitBreachedEvent,
+    Side,
     SystemWarning,
     TradingHalted,
 )
@@ -123,3 +126,26 @@ def test_a_log_line_cannot_be_forged_by_an_events_text(caplog: pytest.LogCapture
     [record] = caplog.records
     assert record.getMessage() == "order.unknown"
     assert record.fields["order_id"] == "%s %d"  # type: ignore[attr-defined]
+
+
+def test_of_many_refusals_of_a_kind_the_first_is_logged_and_then_their_number() -> None:
+    def refusal(number: int, limit: str = "max_order", *, later: int = 0) -> RiskLimitBreachedEvent:
+        intent = ActionIntent(
+            action="place", order_id=f"o-{number}", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(1)
+        )
+        ts = number * 60_000_000_000 + later
+        return RiskLimitBreachedEvent(strategy_id="dip", limit=limit, detail="too much", intent=intent, ts=ts)
+
+    lines = logged(
+        *(refusal(number) for number in range(1, 250)),
+        refusal(250, "cash"),
+        refusal(251, later=3_600_000_000_000),
+    )
+
+    assert [(line["limit"], line.get("refused")) for line in lines] == [
+        ("max_order", None),
+        ("max_order", 10),
+        ("max_order", 100),
+        ("cash", None),
+        ("max_order", None),
+    ]

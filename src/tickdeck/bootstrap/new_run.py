@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tickdeck.application.engines import opposed
-from tickdeck.application.strategies import Strategy
+from tickdeck.application.strategies import Rules, Strategy
 from tickdeck.bootstrap.limits_currency import in_quote_currency
 from tickdeck.bootstrap.run_accounts import account_of
 from tickdeck.bootstrap.strategies import by_absolute_path, keep_code, load_strategies, signal_records
@@ -76,6 +76,8 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
     wishes = {strategy_id: wish for (strategy_id, _), wish in zip(strategies, config.strategies, strict=True)}
     if mistakes := opposed(dict(strategies), lambda one: account_of(config, wishes[one]), symbols):
         raise ConfigError.of(mistakes)
+    if whatif_of is None and (mistakes := _meaningless(config, strategies, symbols)):
+        raise ConfigError.of(mistakes)
     configured = {symbol: config.instrument(symbol) for symbol in symbols if symbol in config.instruments}
     config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
     for symbol in symbols:
@@ -104,6 +106,23 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
         whatif_of=whatif_of,
     )
     return NewRun(config, manifest, strategies)
+
+
+def _meaningless(config: RunConfig, strategies: Sequence[tuple[str, Strategy]], symbols: Sequence[str]) -> list[str]:
+    """What strategies without code and triggers ask for that can be read, but cannot mean what it says."""
+    found: list[str] = []
+    for strategy_id, strategy in strategies:
+        if isinstance(strategy, Rules):
+            try:
+                strategy.check_meaning(symbols)
+            except ConfigError as error:
+                found += [f"strategy {strategy_id}: {mistake}" for mistake in error.lines]
+    for trigger in config.triggers:
+        try:
+            trigger.as_wish().check_meaning()
+        except ConfigError as error:
+            found += [f"trigger {trigger.name}: {mistake}" for mistake in error.lines]
+    return found
 
 
 def is_as_written(manifest: Manifest) -> bool:

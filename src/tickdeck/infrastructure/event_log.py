@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from tickdeck.application.bus import EventBus, type_name
-from tickdeck.domain.events import DomainEvent, NotificationAlert, SystemWarning
+from tickdeck.domain.events import DomainEvent, NotificationAlert, RiskLimitBreachedEvent, SystemWarning
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
@@ -27,6 +28,7 @@ of risk, alerts, warnings, triggers that fire, connections to the venue, and com
 _ALERTS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _LOGGED_BY_THEMSELVES = ("surroundings", "archive")
 """Components that log their warnings even before they are events."""
+_ANEW = 3_600_000_000_000  # ns
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")
@@ -37,16 +39,18 @@ def log_events(bus: EventBus, topics: Sequence[str] = ()) -> None:
     warnings at ``warning``, and alerts as their severity says, ``critical`` ones at ``error``.
 
     The message of a line is the event's type. Its fields are ``event_id``, ``correlation_id``, ``causation_id`` and the
-    event's own fields, except empty ones. The log uses subscriptions, so other events cost nothing. It subscribes only
-    if the logger ``tickdeck.events`` handles ``info`` lines.
+    event's own fields, except empty ones. Of a decision that is refused again and again, the first is logged, then the
+    10th, the 100th and so on, with their number as ``refused``. The log uses subscriptions, so other events cost
+    nothing. It subscribes only if the logger ``tickdeck.events`` handles ``info`` lines.
     """
     if not log.isEnabledFor(logging.INFO):
         return
+    write = _Log()
     patterns: list[str] = []
     for topic in dict.fromkeys((*ALWAYS_LOGGED, *topics)):
         bus.subscribe(
             topic,
-            _log,
+            write,
             where=_not_matched_by(tuple(patterns)) if topic not in ALWAYS_LOGGED else None,
             priority=_AFTER_ALL_OTHERS,
             name="event-log",
@@ -65,12 +69,34 @@ def _not_matched_by(patterns: tuple[str, ...]) -> Callable[[DomainEvent], bool]:
     return is_new
 
 
-def _log(event: DomainEvent) -> None:
+class _Log:
+    """Writes a line for each event, except for most refusals of a kind: rules try an order again each minute while
+    their condition holds. A kind is a strategy, a symbol and a limit; it begins anew after an hour without one."""
+
+    def __init__(self) -> None:
+        self._refused: dict[tuple[str, str, str, str], tuple[int, int]] = {}  # how many, and the time (ns) of the last
+
+    def __call__(self, event: DomainEvent) -> None:
+        if not isinstance(event, RiskLimitBreachedEvent):
+            _write(event)
+            return
+        key = event.strategy_id, event.account_id, event.intent.symbol, event.limit
+        number, last = self._refused.get(key, (0, 0))
+        number = number + 1 if event.ts - last < _ANEW else 1
+        self._refused[key] = number, event.ts
+        if number == 1:
+            _write(event)
+        elif number == 10 ** (len(str(number)) - 1):
+            _write(event, refused=number)
+
+
+def _write(event: DomainEvent, **more: Any) -> None:
     fields = {
         "event_id": event.event_id,
         "correlation_id": event.correlation_id,
         "causation_id": event.causation_id,
         **event.payload,
+        **more,
     }
     level, message = logging.INFO, type_name(event)
     if isinstance(event, SystemWarning):

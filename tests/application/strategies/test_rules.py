@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -646,3 +647,49 @@ def test_rules_that_are_created_while_the_run_works_notice_a_time_of_day() -> No
 def test_an_unknown_role_is_told_with_those_there_are(role: str) -> None:
     with pytest.raises(ConfigError, match=f"parameter role={role!r}: give entry or exit or management"):
         Rules(enter="price > 1", quantity="0.01", role=role)
+
+
+@pytest.mark.parametrize("name", ["stop_loss", "take_profit", "trailing"])
+def test_a_percentage_without_its_sign_enters_nothing(name: str) -> None:
+    side = "sell" if name == "take_profit" else "buy"
+    rules = Rules(enter="price > 1", quantity="1", side=side, **{name: "2"})
+    core = run(rules, trade("61826"), trade("61827"), short_selling=True)
+
+    assert core.orders == []
+    [alert] = core.of("notification.alert")
+    kind = "amount" if name == "trailing" else "price"
+    assert alert.payload["text"] == (
+        f"dip: no entry in BTCUSDT: its {name} is the {kind} 2, at a price of 61826; a percentage is written as 2%; "
+        "it is tried again, without another alert"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"enter": "1 > 0"}, "enter: condition '1 > 0', column 1: nothing in 1 > 0 ever changes"),
+        ({"exit": "rsi(14) > 200"}, "exit: condition 'rsi(14) > 200', column 1: rsi(14) > 200 never holds"),
+        ({"stop_loss": "58000"}, "stop_loss is the amount 58000, and the strategy trades 2 symbols; give a percentage"),
+    ],
+)
+def test_what_cannot_mean_what_it_says_is_refused(given: dict[str, str], told: str) -> None:
+    rules = Rules(**{"enter": "price > 1", "quantity": "1"} | given)
+
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        rules.check_meaning((BTC, "ETHUSDT"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2 ATR(14,1h)", "names are written in small letters: 2 atr(14,1h)"),
+        (
+            "2 rsi(14, 1h)",
+            "write a multiple of an average true range as 2 atr(14, 1h), or give a percentage such as 2%",
+        ),
+        ("two", "write a multiple of an average true range as 2 atr(14, 1h), or give a percentage such as 2%"),
+    ],
+)
+def test_a_distance_with_a_name_is_told_how_a_range_is_written(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"stop_loss is {text!r}; {told}")):
+        Rules(enter="price > 1", quantity="1", stop_loss=text)

@@ -21,7 +21,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import describe_values, source_of, timeframes_in, without_value
 from tickdeck.application.units import duration_ns, iso_time, moment_ns
 from tickdeck.application.wording import not_a_symbol
-from tickdeck.domain.conditions import FUNCTIONS, Reference, Source, parse_condition, signal_name
+from tickdeck.domain.conditions import FUNCTIONS, Reference, Source, check_condition, parse_condition, signal_name
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -83,6 +83,13 @@ class TriggerWish(msgspec.Struct, frozen=True, kw_only=True):
         if mistakes:
             raise ConfigError.of(mistakes)
         return settings
+
+    def check_meaning(self) -> None:
+        """Raise ``ConfigError`` if the condition can be read, but holds always or never. A record is not checked."""
+        try:
+            check_condition(self.when)
+        except ConfigError as error:
+            raise ConfigError(f"when: {error}") from None
 
 
 class TriggerEngine:
@@ -277,6 +284,8 @@ class TriggerEngine:
             account=given.get("account") or (before.account if before is not None else ""),
         )
         settings = wish.settings(self._kernel.clock.now())
+        if given.get("when"):
+            wish.check_meaning()
         if before is not None:
             kept = {name: getattr(before, name) for name in ("every", "expires") if name not in given}
             kept = kept if not settings.once else kept | {"every": 0}

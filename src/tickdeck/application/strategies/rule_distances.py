@@ -12,8 +12,9 @@ from tickdeck.domain.conditions import Reference, parse_condition
 from tickdeck.domain.values import ZERO, Price
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["AtrDistance", "offset_of", "read_distances"]
+__all__ = ["AtrDistance", "is_amount", "is_of_range", "offset_of", "read_distances"]
 
+_NAME = re.compile(r"[A-Za-z]{2,}")
 _ATR = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,12})?)\s*\*?\s*(atr\b.*)", re.DOTALL)
 
 
@@ -30,7 +31,7 @@ def read_distances(texts: Mapping[str, str]) -> dict[str, AtrDistance]:
     found: dict[str, AtrDistance] = {}
     mistakes = []
     for name, text in texts.items():
-        if "atr" not in text:
+        if not is_of_range(text):
             continue
         match = _ATR.fullmatch(text)
         try:
@@ -39,12 +40,29 @@ def read_distances(texts: Mapping[str, str]) -> dict[str, AtrDistance]:
             mistakes.append(f"{name}: {error}")
             continue
         if match is None or not isinstance(reference, Reference) or not Decimal(match[1]):
-            mistakes.append(f"{name} is {format_value(text)}; write it as 2 atr(14, 1h)")
+            mistakes.append(f"{name} is {format_value(text)}; {_instead_of(text)}")
         else:
             found[name] = AtrDistance(Decimal(match[1]), reference)
     if mistakes:
         raise ConfigError.of(mistakes)
     return found
+
+
+def is_of_range(text: str) -> bool:
+    """Whether a distance is meant as a multiple of an average true range: it has a name in it."""
+    return _NAME.search(text) is not None and "nan" not in text.lower() and "inf" not in text.lower()
+
+
+def is_amount(text: str) -> bool:
+    """Whether a distance is a price or an amount in quote."""
+    return not is_of_range(text) and not text.strip().endswith("%")
+
+
+def _instead_of(text: str) -> str:
+    small = text.lower()
+    if small != text and _ATR.fullmatch(small):
+        return f"names are written in small letters: {small.strip()}"
+    return "write a multiple of an average true range as 2 atr(14, 1h), or give a percentage such as 2%"
 
 
 def offset_of(text: str, price: Price) -> Price:

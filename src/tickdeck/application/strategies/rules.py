@@ -56,6 +56,8 @@ _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 _LONGEST_PATIENCE = 3_600 * _SECOND
 _TIME_OF_DAY = "time of day"  # the name of a timer
+_LEAST_AMOUNT = {"stop_loss": Decimal("0.1"), "take_profit": Decimal("0.1"), "trailing": Decimal("0.0001")}
+"""Of the price: what is less was meant as a percentage."""
 _QUOTES = (TickEvent, OrderBookEvent, OrderBookDeltaEvent)
 
 
@@ -333,7 +335,17 @@ class Rules(RulesParameters):
         for name, text in self._protection().items():
             distance = self._distances.get(name)
             if distance is None:
-                terms[name] = text if text.strip().endswith("%") else Decimal(text.strip())
+                given: Distance = text if text.strip().endswith("%") else Decimal(text.strip())
+                if isinstance(given, Decimal) and given < price * _LEAST_AMOUNT[name]:
+                    kind = "amount" if name == "trailing" else "price"
+                    self._tell_once(
+                        symbol,
+                        name,
+                        f"no entry in {symbol}: its {name} is the {kind} {plain(given)}, at a price of "
+                        f"{plain(price)}; a percentage is written as {plain(given)}%; it is tried again",
+                    )
+                    return None
+                terms[name] = given
                 continue
             value = self._value(symbol, distance.reference)
             if not value or value < 0:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
-from tickdeck.application.strategies.rule_distances import offset_of, read_distances
+from tickdeck.application.strategies.rule_distances import is_amount, is_of_range, offset_of, read_distances
 from tickdeck.application.strategies.strategy import Strategy
 from tickdeck.application.units import duration_ns
-from tickdeck.domain.conditions import Condition, parse_condition
+from tickdeck.domain.conditions import Condition, check_condition, parse_condition
 from tickdeck.domain.trading import terms_from_text, why_terms_fail
 from tickdeck.domain.values import ZERO, Side, StrategyRole
 from tickdeck.errors import ConfigError
@@ -34,6 +35,27 @@ class RulesParameters(Strategy):
     offset: str = ""
     expiry: str = ""
     role: StrategyRole = StrategyRole.ENTRY  # type: ignore[misc]  # each strategy has its own
+
+    def check_meaning(self, symbols: Sequence[str]) -> None:
+        """Raise ``ConfigError`` for what can be read, but cannot mean what it says: conditions that hold always or
+        never, and one price as the stop of several ``symbols``. A record is not checked: an older version may have
+        taken them."""
+        mistakes = []
+        for name in ("enter", "exit"):
+            try:
+                if text := getattr(self, name):
+                    check_condition(text)
+            except ConfigError as error:
+                mistakes.append(f"{name}: {error}")
+        if not self.symbol and len(symbols) > 1:
+            mistakes += [
+                f"{name} is the amount {text}, and the strategy trades {len(symbols)} symbols; give a percentage such "
+                "as 2%, or name the symbol"
+                for name, text in self._protection().items()
+                if is_amount(text)
+            ]
+        if mistakes:
+            raise ConfigError.of(mistakes)
 
     def _check_besides(self, wrong: frozenset[str]) -> None:
         self._check(wrong)
@@ -79,7 +101,7 @@ class RulesParameters(Strategy):
             read_distances(closing)
         except ConfigError as error:
             found += error.mistakes
-        closing = {name: text for name, text in closing.items() if "atr" not in text}
+        closing = {name: text for name, text in closing.items() if not is_of_range(text)}
         alone = [why for name, text in closing.items() if (why := self._why_protection_fails({name: text}))]
         together = self._why_protection_fails(closing) if closing and not alone else ""
         found += alone or ([together] if together else [])

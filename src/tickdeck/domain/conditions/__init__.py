@@ -3,6 +3,7 @@
 Pure functions of a text and of values: nothing here knows where a price or an indicator comes from.
 """
 
+from tickdeck.domain.conditions.checking import check_condition
 from tickdeck.domain.conditions.condition import Condition, parse_condition
 from tickdeck.domain.conditions.evaluation import Evaluator
 from tickdeck.domain.conditions.syntax import Reference, TimeOfDay
@@ -17,6 +18,7 @@ __all__ = [
     "Reference",
     "Source",
     "TimeOfDay",
+    "check_condition",
     "parse_condition",
     "signal_name",
     "thresholds",

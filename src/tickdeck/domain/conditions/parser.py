@@ -30,7 +30,7 @@ from tickdeck.domain.conditions.vocabulary import FUNCTIONS, Function, Kind
 from tickdeck.domain.market import parse_timeframe
 from tickdeck.errors import format_value
 
-__all__ = ["LONGEST", "parse"]
+__all__ = ["LONGEST", "comparisons_of", "parse"]
 
 LONGEST = 1_000
 """Characters of a condition."""
@@ -53,17 +53,25 @@ class _Part(NamedTuple):
 
 def parse(text: str) -> Node:
     """The parts of a condition. Raises ``ConditionError``."""
-    if len(text) > LONGEST:
-        raise mistake(text, LONGEST + 1, f"the condition has {len(text)} characters; at most {LONGEST} are read")
     return _Parser(text).condition()
+
+
+def comparisons_of(text: str) -> list[tuple[Comparison, int]]:
+    """The comparisons in a condition with their columns, from left to right. Raises ``ConditionError``."""
+    parser = _Parser(text)
+    parser.condition()
+    return parser.comparisons
 
 
 class _Parser:
     def __init__(self, text: str) -> None:
+        if len(text) > LONGEST:
+            raise mistake(text, LONGEST + 1, f"the condition has {len(text)} characters; at most {LONGEST} are read")
         self._text = text
         self._tokens = list(tokens(text))
         self._place = 0
         self._open = 0  # how many rules are being read within each other
+        self.comparisons: list[tuple[Comparison, int]] = []  # with their columns
 
     # -- the rules, from the one that binds least ------------------------------------------------------------------
 
@@ -113,7 +121,9 @@ class _Parser:
         self._check_comparable(left, sign, right)
         if self._next.kind in ("sign", "word") and self._next.text in COMPARISONS:
             self._fail(self._next.column, "a comparison has two sides", "combine comparisons with `and`")
-        return self._made(Comparison(sign.text, left.node, right.node), Kind.TRUTH, left, right)
+        comparison = Comparison(sign.text, left.node, right.node)
+        self.comparisons.append((comparison, left.column))
+        return self._made(comparison, Kind.TRUTH, left, right)
 
     def _sum(self) -> _Part:
         left = self._product()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -50,6 +51,11 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: str = ""
     percent: bool = False
     """Whether the value counts in percent: -2 is a loss of 2 %."""
+    share: bool = False
+    """Whether it may be compared with a share, such as 20%: the others are amounts."""
+    least: Decimal | None = None
+    most: Decimal | None = None
+    """Between which values it always is."""
 
     @property
     def usage(self) -> str:
@@ -63,18 +69,23 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(filter(None, wanted)) or "no arguments"
 
 
-def _average(about: str) -> Function:
-    return Function(source=Source.CANDLES, count="candles", timeframe="optional", about=about)
+_ZERO, _ONE, _HUNDRED = Decimal(0), Decimal(1), Decimal(100)
+
+
+def _average(about: str, most: Decimal | None = None) -> Function:
+    return Function(source=Source.CANDLES, count="candles", timeframe="optional", about=about, least=_ZERO, most=most)
 
 
 def _candle(about: str) -> Function:
-    return Function(source=Source.CANDLES, timeframe="required", about=about)
+    return Function(source=Source.CANDLES, timeframe="required", about=about, least=_ZERO)
 
 
 FUNCTIONS: dict[str, Function] = {
-    "price": Function(source=Source.PRICE, about="the last price; the middle of bid and ask if there are no trades"),
-    "bid": Function(source=Source.QUOTES, about="the best bid"),
-    "ask": Function(source=Source.QUOTES, about="the best ask"),
+    "price": Function(
+        source=Source.PRICE, about="the last price; the middle of bid and ask if there are no trades", least=_ZERO
+    ),
+    "bid": Function(source=Source.QUOTES, about="the best bid", least=_ZERO),
+    "ask": Function(source=Source.QUOTES, about="the best ask", least=_ZERO),
     "open": _candle("the open of the last closed candle"),
     "high": _candle("its high"),
     "low": _candle("its low"),
@@ -83,11 +94,18 @@ FUNCTIONS: dict[str, Function] = {
     "ema": _average("the exponential moving average of the closes"),
     "talib_ema": _average("the same, begun as TA-Lib does"),
     "sma": _average("the simple moving average of the closes"),
-    "rsi": _average("the relative strength index of the closes, from 0 to 100"),
+    "rsi": _average("the relative strength index of the closes, from 0 to 100", _HUNDRED),
     "atr": _average("the average true range of the candles, in quote"),
-    "vwap": Function(source=Source.TRADES, count="trades", about="the volume-weighted average price"),
-    "imbalance": Function(source=Source.BOOK, count="levels", about="the imbalance of the order book, from -1 to 1"),
-    "signal": Function(source=Source.SIGNAL, of="signal", about="a signal of your own, of [signals.NAME]"),
+    "vwap": Function(source=Source.TRADES, count="trades", about="the volume-weighted average price", least=_ZERO),
+    "imbalance": Function(
+        source=Source.BOOK,
+        count="levels",
+        share=True,
+        least=-_ONE,
+        most=_ONE,
+        about="the imbalance of the order book, from -1 to 1",
+    ),
+    "signal": Function(source=Source.SIGNAL, of="signal", share=True, about="a signal of your own, of [signals.NAME]"),
     "position": Function(source=Source.POSITION, about="what is held, in base; negative: short; dust counts as 0"),
     "equity": Function(source=Source.ACCOUNT, symbol=False, about="the value of the account in its quote currency"),
     "profit_pct": Function(
@@ -103,7 +121,7 @@ FUNCTIONS: dict[str, Function] = {
         percent=True,
         about="the same in percent of what was paid into the account",
     ),
-    "time": Function(source=Source.TIME, symbol=False, kind=Kind.TIME, about="the time of day, UTC"),
+    "time": Function(source=Source.TIME, symbol=False, kind=Kind.TIME, least=_ZERO, about="the time of day, UTC"),
 }
 
 

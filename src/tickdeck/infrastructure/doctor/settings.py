@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.redaction import REDACTED, is_secret
+from tickdeck.application.strategies import Rules
 from tickdeck.domain.values import Side
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import RULES, RunConfig, StrategyConfig, TapeConfig
@@ -24,13 +25,18 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
     """Check each strategy and each input file."""
     ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in config.strategies])
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
-        yield _strategy(strategy_id, wanted)
+        yield _strategy(strategy_id, wanted, config.symbols)
         if wanted.spec == RULES and wanted.parameters.get("side") == Side.SELL and not _may_sell_short(config):
             yield Finding(
                 f"strategy {strategy_id}",
                 None,
                 f'side is "sell", but this run sells only coins that the account holds{_HOW_SHORT[config.live]}',
             )
+    for trigger in config.triggers:
+        try:
+            trigger.as_wish().check_meaning()
+        except TickdeckError as error:
+            yield Finding(f"trigger {trigger.name}", False, str(error))
     for tape in config.tapes:
         yield _input(tape, config)
     if config.exchange != PAPER:
@@ -47,10 +53,12 @@ def _may_sell_short(config: RunConfig) -> bool:
     return not config.live and (config.paper.short_selling or config.paper.margin is not None)
 
 
-def _strategy(strategy_id: str, wanted: StrategyConfig) -> Finding:
+def _strategy(strategy_id: str, wanted: StrategyConfig, symbols: tuple[str, ...]) -> Finding:
     check = f"strategy {strategy_id}"
     try:
         strategy = new_strategy(wanted.spec, wanted.parameters, wanted.name)
+        if isinstance(strategy, Rules):
+            strategy.check_meaning(symbols)
     except TickdeckError as error:
         return Finding(check, False, str(error))
     parameters = ", ".join(

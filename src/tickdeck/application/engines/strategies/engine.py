@@ -275,6 +275,7 @@ class StrategyEngine:
                 rules = Rules(**parameters)
             except ConfigError as error:
                 raise named(error, Rules, strategy_id) from None
+            rules.check_meaning(self.symbols)
             account = command.arguments.get("account", "")
             portfolio = self._books_of(account)[1] if self._books_of is not None else self.portfolio
             self._check_sides({strategy_id: rules}, portfolio.account_id)
@@ -316,6 +317,7 @@ class StrategyEngine:
                 )
             self._needs.check(strategy, list(self.strategies))
             if isinstance(strategy, Rules):
+                strategy.check_meaning(self.symbols)
                 self._check_sides()
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             self._set_parameters(strategy_id, before)
