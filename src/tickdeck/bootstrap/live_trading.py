@@ -76,7 +76,7 @@ class LiveTrading:
         """After a resume. ``known``: the currencies whose balances the run has."""
         cancels = [order_id for order_id in self._record.cancels if order_id not in self._cancelled]
         record = self._record
-        self.venue.recover(self._sent, cancels, set(known), record.last_trades, record.liquidations)
+        self.venue.recover(self._sent, cancels, set(known), record.last_trades, record.liquidations, record.transfers)
         self._recovered = True
         self._sent.clear()
         self._cancelled.clear()

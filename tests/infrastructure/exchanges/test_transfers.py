@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import SECOND, START, Scripted, of, reconciled, usdt
+from exchange_kit import CONNECTED, SECOND, START, Scripted, of, reconciled, usdt
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel_kit import kernel_with
 
 from tickdeck.application.ports import Transfer
+from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.events import TransferKind, VenueBalanceReported, VenueTransferReported
 from tickdeck.errors import RequestRefused
-from tickdeck.infrastructure.exchanges.transfers import explaining
+from tickdeck.infrastructure.exchanges.transfers import explaining, not_heard
 
 
 def paid(amount: str, number: str = "1", **changes: Any) -> Transfer:
@@ -125,3 +128,67 @@ def test_a_payment_that_the_stream_reports_after_the_history_is_booked_once(amou
 
     same = amount == "30" and late < 3600
     assert len(of(events, VenueTransferReported)) == (2 if same else 3)  # the second one is another payment
+
+
+# -- a payment explains once --------------------------------------------------------------------------------------
+
+HOUR = 3_600 * SECOND
+
+
+def heard(amount: Decimal, number: str, ts: int, currency: str = "USDT") -> VenueTransferReported:
+    kind = TransferKind.WITHDRAWAL if amount < 0 else TransferKind.DEPOSIT
+    return VenueTransferReported(currency=currency, amount=amount, transfer_id=number, transfer_kind=kind, ts=ts)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["1", "1", "2", "-3"]), st.integers(0, 90 * 60), st.booleans(), st.booleans()),
+        max_size=8,
+    )
+)
+def test_each_payment_that_was_heard_is_used_up_and_no_other_is(payments: list[tuple[str, int, bool, bool]]) -> None:
+    """``payments``: the amount, its second, whether the stream told of it, and whether it did so with its fee."""
+    history, stream = [], []
+    for number, (amount, second, was_heard, with_fee) in enumerate(payments):
+        at = START + second * SECOND
+        history.append(paid(amount, str(number), ts=at, fee=Decimal("0.25") if amount.startswith("-") else Decimal(0)))
+        if was_heard:
+            moved = history[-1].amount - (history[-1].fee if with_fee else 0)
+            stream.append(heard(moved, f"stream-{number}", at))
+    left = not_heard(history, stream)
+
+    def counts(transfers: list[Transfer]) -> Counter[Decimal]:
+        return Counter(transfer.amount for transfer in transfers)
+
+    missed = [one for one, (_, _, was_heard, _) in zip(history, payments, strict=True) if not was_heard]
+    assert counts(left) == counts(missed)
+    assert not_heard(history, [heard(one.amount, one.transfer_id, one.ts) for one in history]) == sorted(
+        history, key=lambda one: one.ts
+    )  # those of the history itself are told apart by their ids
+
+
+def test_what_is_more_than_an_hour_apart_or_of_another_currency_is_another_payment() -> None:
+    history = [paid("5", "1", ts=START)]
+
+    assert not_heard(history, [heard(Decimal(5), "s", START + HOUR)]) == []
+    assert not_heard(history, [heard(Decimal(5), "s", START + HOUR + 1)]) == history
+    assert not_heard(history, [heard(Decimal(5), "s", START, "BTC")]) == history
+
+
+def test_a_payment_of_the_stream_does_not_explain_a_later_difference_of_the_same_amount() -> None:
+    told = heard(Decimal(30), "stream-1", START + SECOND)
+    answers = [usdt(100), usdt(100), usdt(130)]
+    exchange = Scripted(transfers=[(paid("30", "history-1", ts=START + SECOND),)], balances=answers)
+    events = reconciled(exchange, (1, told), (5, CONNECTED), seconds=120)
+
+    assert [event.transfer_id for event in of(events, VenueTransferReported)] == ["stream-1"]
+    assert [event.total for event in of(events, VenueBalanceReported)][:1] == [Decimal(130)]  # not explained
+
+
+def test_neither_does_one_on_the_record_of_an_earlier_process() -> None:
+    kernel, _ = kernel_with()
+    record = VenueRecord(kernel)
+    for number in range(1_002):
+        kernel.feed(heard(Decimal(number), f"stream-{number}", START))
+
+    assert [event.transfer_id for event in record.transfers][:2] == ["stream-2", "stream-3"]

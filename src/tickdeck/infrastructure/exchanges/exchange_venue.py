@@ -187,6 +187,7 @@ class ExchangeVenue:
         known: Container[str],
         last_trades: Mapping[str, str] = MappingProxyType({}),
         liquidations: Iterable[tuple[str, str]] = (),
+        transfers: Iterable[VenueTransferReported] = (),
     ) -> None:
         """After a resume: no order is sent again.
 
@@ -194,7 +195,9 @@ class ExchangeVenue:
         recorded answer they are ``unknown``, and each that is open or lacks fills is looked up. ``cancels`` of earlier
         processes have no recorded answer: the core learns that they failed, so it repeats them. ``known``: the
         currencies whose balances are on the record. ``last_trades``: the newest ``venue_trade_id`` on the record, by
-        symbol. ``liquidations``: symbol and ``venue_trade_id`` of those on the record, which are not reported again."""
+        symbol. ``liquidations``: symbol and ``venue_trade_id`` of those on the record, which are not reported again.
+        ``transfers``: the payments on the record, which explain no other difference."""
+        self._reconciliation.transfers.hear(transfers)
         self._reconciliation.last_trades |= last_trades
         self._reports.recall_liquidations(liquidations)
         why = "the process ended before the answer was recorded"
@@ -389,6 +392,7 @@ class ExchangeVenue:
             self._reports.hear()
             if self._reconciliation.transfers.is_repeated(event):
                 return
+            self._reconciliation.transfers.hear((event,))
         self._publish(event)
         if isinstance(event, VenueOrderReported):
             self._doubts.fetch_missing(event.order_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import cast
 
@@ -13,9 +14,10 @@ from tickdeck.errors import ExchangeError
 from tickdeck.infrastructure.exchanges.doubt import said
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
-__all__ = ["Transfers", "explaining"]
+__all__ = ["Transfers", "explaining", "not_heard"]
 
 _NEWEST = 8  # transfers of a currency that are tried together
+_KEPT = 1_000
 _APART = 3_600_000_000_000  # ns between the time in the history and that on the stream, at most
 
 
@@ -35,13 +37,32 @@ def explaining(difference: Money, transfers: Iterable[Transfer]) -> tuple[tuple[
     return reached.get(difference, ())
 
 
+def not_heard(history: Iterable[Transfer], heard: Iterable[VenueTransferReported]) -> list[Transfer]:
+    """Those of ``history`` that none of ``heard``, the payments of the stream, reported. The stream names a payment
+    differently, so it is recognised by currency, amount (with or without its fee) and time, and each of ``heard`` uses
+    up one: the first that fits."""
+    left = sorted(history, key=lambda transfer: transfer.ts)
+    names = {transfer.transfer_id for transfer in left}
+    for event in sorted(heard, key=lambda event: event.ts):
+        if event.transfer_id in names:
+            continue  # it is from the history
+        for transfer in left:
+            moved = (transfer.amount, transfer.amount - transfer.fee)
+            same = transfer.currency == event.currency and event.amount in moved
+            if same and abs(transfer.ts - event.ts) <= _APART:
+                left.remove(transfer)
+                break
+    return left
+
+
 class Transfers:
     """Looks for payments in the history of ``exchange``. ``is_booked(transfer_id)`` tells whether the run has one
-    already."""
+    already. A payment explains a change of the balance once, whether the stream or the history told of it."""
 
     def __init__(self, exchange: Exchange, reports: VenueReports, *, is_booked: Callable[[str], bool]) -> None:
         self._exchange, self._reports, self._is_booked = exchange, reports, is_booked
         self._reported: list[VenueTransferReported] = []  # from the history, not yet on the stream
+        self._heard: deque[VenueTransferReported] = deque(maxlen=_KEPT)  # on the stream
 
     async def behind(self, differences: Mapping[str, Money], since: int) -> list[VenueTransferReported]:
         """The payments since ``since`` (ns UTC) that explain ``differences`` (the exchange's balance less ours, by
@@ -71,7 +92,7 @@ class Transfers:
 
     def _explain(self, differences: dict[str, Money], history: Iterable[Transfer]) -> list[VenueTransferReported]:
         """Remove the differences that are explained."""
-        new = [transfer for transfer in history if not self._is_booked(transfer.transfer_id)]
+        new = [one for one in not_heard(history, self._heard) if not self._is_booked(one.transfer_id)]
         found = []
         for currency, difference in list(differences.items()):
             chosen = explaining(difference, (transfer for transfer in new if transfer.currency == currency))
@@ -93,6 +114,10 @@ class Transfers:
     def report(self, found: Iterable[VenueTransferReported]) -> None:
         """Remember what is published from the history."""
         self._reported.extend(found)
+
+    def hear(self, events: Iterable[VenueTransferReported]) -> None:
+        """Remember what the run has booked, on the record of an earlier process or from the stream."""
+        self._heard.extend(events)
 
     def is_repeated(self, event: VenueTransferReported) -> bool:
         """Whether the stream reports a payment, late, that was published from the history. It names it differently."""
