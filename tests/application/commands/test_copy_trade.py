@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from commands_kit import MINUTE, NOW, FillingExchange, Program
 from hypothesis import given
@@ -19,6 +20,7 @@ from tickdeck.application.commands import (
     LeaderTrade,
     ReconcileTradeCommand,
 )
+from tickdeck.application.ports import OrderRequest, OrderResult
 from tickdeck.bootstrap import close_bus
 from tickdeck.domain.events import TradeEvent
 from tickdeck.domain.values import Side
@@ -294,3 +296,52 @@ def leader_of(event: object) -> LeaderTrade | None:
 
 def public_trade() -> TradeEvent:
     return TradeEvent(symbol="BTCUSDT", price=D(100), quantity=D("0.5"), side=Side.BUY, trade_id=7, ts=NOW)
+
+
+@pytest.mark.parametrize("error", [TimeoutError("key=secret"), KeyError("status")])
+def test_an_adapter_that_fails_with_an_error_of_another_kind_leaves_the_trade_in_doubt(error: Exception) -> None:
+    async def test(program: Program, exchange: FillingExchange) -> None:
+        def fail(request: OrderRequest) -> None:
+            raise error
+
+        exchange.after = fail
+        trade = await program.copy()
+        assert (trade.status, len(exchange.requests)) == ("needs_reconciliation", 1)
+        assert type(error).__name__ in trade.reason
+        assert "secret" not in trade.reason
+
+        exchange.now += MINUTE
+        trade = await program.dispatcher.dispatch(ReconcileTradeCommand(account_id="a", trade_id="copy-L1"))
+        assert (trade.status, trade.executed_quantity, len(exchange.requests)) == ("executed", D("0.5"), 1)
+
+    run(test)
+
+
+def test_fees_in_the_coin_of_the_exchange_are_paid_from_the_balance_of_that_coin() -> None:
+    async def test(program: Program, exchange: FillingExchange) -> None:
+        def in_coins(order: OrderRequest) -> OrderResult:
+            result = match(order)
+            (fill,) = result.fills
+            exchange.held["USDT"] += fill.fee
+            exchange.held["BNB"] -= D("0.01")
+            fill = msgspec.structs.replace(fill, fee=D("0.01"), fee_currency="BNB")
+            return msgspec.structs.replace(result, fills=(fill,))
+
+        match = exchange._match
+        exchange._match = in_coins  # type: ignore[method-assign]
+        exchange.capabilities = msgspec.structs.replace(exchange.capabilities, fee_currency="BNB")
+        trade = await program.copy()
+
+        assert trade.fees == {"BNB": D("0.01")}
+        for currency in ("USDT", "BTC", "BNB"):
+            assert program.balance("a", currency).total == exchange.held[currency]
+
+    run(test, USDT=1000, BTC=1, BNB=2)
+
+
+def test_an_account_without_an_exchange_is_told() -> None:
+    async def test(program: Program, exchange: FillingExchange) -> None:
+        with pytest.raises(ConfigError, match="there is no exchange of account 'nobody'"):
+            await program.copy(account="nobody")
+
+    run(test)

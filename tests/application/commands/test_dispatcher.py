@@ -118,6 +118,47 @@ def test_a_command_id_is_handled_once_also_while_it_is_under_way() -> None:
     asyncio.run(program())
 
 
+class Refund(Command, frozen=True, kw_only=True):
+    pass
+
+
+def test_commands_of_two_classes_may_share_an_id_because_both_answer_one_event() -> None:
+    async def program() -> None:
+        shop = Shop()
+        dispatcher = dispatcher_of(shop, once_per_id())
+        dispatcher.register(Refund, shop)
+
+        await dispatcher.dispatch(Buy(command_id="1"))
+        await dispatcher.dispatch(Refund(command_id="1"))
+        await dispatcher.dispatch(Refund(command_id="1"))
+
+        assert shop.calls == 2
+
+    asyncio.run(program())
+
+
+def test_a_caller_that_is_cancelled_does_not_stop_the_command() -> None:
+    async def program() -> None:
+        shop = Shop()
+        dispatcher = dispatcher_of(shop, once_per_id())
+        first = asyncio.ensure_future(dispatcher.dispatch(Buy(command_id="1")))
+        await asyncio.sleep(0)
+        first.cancel()
+
+        assert await dispatcher.dispatch(Buy(command_id="1")) == 1
+        assert shop.calls == 1
+
+    asyncio.run(program())
+
+
+def test_a_handler_that_does_not_take_the_message_is_refused_when_it_is_registered() -> None:
+    class NoMessage:
+        async def handle(self) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"register: NoMessage.handle does not take the message alone"):
+        Dispatcher().register(Buy, NoMessage())
+
+
 def test_a_command_that_raised_may_be_sent_again() -> None:
     async def program() -> None:
         dispatcher = dispatcher_of(Shop(ValueError("wrong")), once_per_id())

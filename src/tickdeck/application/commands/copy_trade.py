@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+from tickdeck.application.bus.faults import place_of
 from tickdeck.application.commands.messages import Command
 from tickdeck.application.commands.reconcile_trade import Outcome, TradeHandler
 from tickdeck.application.commands.unit_of_work import UnitOfWork
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.ports import OrderRequest
+from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import (
     EXACT,
     CopyRule,
@@ -38,6 +42,8 @@ __all__ = [
     "LeaderTrade",
 ]
 
+log = logging.getLogger("tickdeck.commands")
+
 _ATTEMPTS = 3  # times that a request is sent which had no effect
 
 
@@ -65,8 +71,8 @@ class ExecuteCopyTradeHandler(TradeHandler):
 
     async def handle(self, command: ExecuteCopyTradeCommand) -> Trade:
         """The trade, as it is when this returns. Raises ``ConcurrencyError`` if another use case changed the account
-        meanwhile (nothing was reserved or sent; ``retry_on_conflict`` repeats it), and ``ExchangeError`` if the
-        exchange could not be asked for the account's balances."""
+        meanwhile (nothing was reserved or sent; ``retry_on_conflict`` repeats it), ``ExchangeError`` if the exchange
+        could not be asked for the account's balances, and ``ConfigError`` if the account has no exchange."""
         account_id = command.account_id
         async with self._unit_of_work() as work:
             known = work.trades.find(account_id, command.trade_id)
@@ -101,7 +107,7 @@ class ExecuteCopyTradeHandler(TradeHandler):
             check_symbol(leader, rule)
             instrument = await self._instrument(account_id, leader.symbol)
             currency = instrument.quote if leader.side is Side.BUY else instrument.base
-            await self._observe(work, command, (instrument.base, instrument.quote))
+            await self._observe(work, command, instrument)
             balance = work.balances.get_or_new(account_id, currency)
             limit = worst_price(leader, rule, instrument)
             wanted = wanted_quantity(leader, rule, limit, free=balance.free)
@@ -122,15 +128,19 @@ class ExecuteCopyTradeHandler(TradeHandler):
             trade.roll_back(str(error))
         return work.trades.add(trade)
 
-    async def _observe(self, work: UnitOfWork, command: ExecuteCopyTradeCommand, currencies: tuple[str, ...]) -> None:
-        """Adopt the exchange's balances of these currencies, unless the account has an open trade.
+    async def _observe(self, work: UnitOfWork, command: ExecuteCopyTradeCommand, instrument: Instrument) -> None:
+        """Adopt the exchange's balances of the instrument's currencies and of the coin in which the exchange charges
+        fees, unless the account has an open trade.
 
         The balances are loaded before the exchange is asked: if a trade begins and ends in between, the commit finds
         that they changed.
         """
         account_id = command.account_id
+        exchange = self._exchange(account_id)
+        named = (instrument.base, instrument.quote, exchange.capabilities.fee_currency)
+        currencies = [currency for currency in dict.fromkeys(named) if currency]
         balances = [work.balances.get_or_new(account_id, currency) for currency in currencies]
-        reported = {balance.currency: balance for balance in await self._exchange(account_id).balances()}
+        reported = {balance.currency: balance for balance in await exchange.balances()}
         if self._open_trades.of(account_id):
             return
         for balance in balances:
@@ -164,6 +174,11 @@ class ExecuteCopyTradeHandler(TradeHandler):
                 return Outcome(doubt=str(error))
             except ExchangeError as error:
                 return Outcome(reason=str(error))
+            except Exception as error:  # noqa: BLE001 (whatever it is, the order may have been sent)
+                # An adapter must not raise this, so nobody knows what it did. The message may contain a secret.
+                what = f"the adapter of the exchange failed with {type(error).__name__}"
+                log.warning("trade %s of %s: %s at %s", trade.trade_id, trade.account_id, what, place_of(error))
+                return Outcome(doubt=what)
         try:
             return await self._outcome(trade, result)
         except ExchangeError as error:  # it was placed, so it is never sent again

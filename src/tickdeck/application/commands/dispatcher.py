@@ -23,6 +23,7 @@ Middleware: TypeAlias = Callable[[Any, Next], Awaitable[Any]]
 """``await middleware(message, next)`` returns the result. It calls ``await next(message)`` to go on: once, several
 times or not at all."""
 
+_Key: TypeAlias = tuple[type, str]  # the class of a command, and its id
 _REMEMBERED = 10_000  # results by command id: the newest
 
 
@@ -38,13 +39,15 @@ class Dispatcher:
 
     def register(self, message_class: type[Message], handler: Any) -> None:
         """Let ``handler.handle(message)`` handle the messages of this class. Raises ``ConfigError`` if the class has a
-        handler already, or is neither a command nor a query, or if ``handler`` is a class."""
+        handler already, or is neither a command nor a query, or if ``handler`` is a class or its ``handle`` does not
+        take a message."""
         given: object = message_class
         if not isinstance(given, type) or not issubclass(given, Command | Query):
             raise ConfigError(f"register: {message_class!r} is neither a Command class nor a Query class")
         if isinstance(handler, type):
             raise ConfigError(f"register: handler is the class {handler.__name__}; give an object of it")
         check_methods("register", "handler", handler, "handle")
+        _check_takes(f"register: {type(handler).__name__}.handle", handler.handle)
         if message_class in self._handlers:
             raise ConfigError(f"register: {message_class.__name__} has a handler already")
         call: Next = _awaited(handler.handle, f"{type(handler).__name__}.handle")
@@ -74,6 +77,17 @@ def _awaited(call: Next, name: str) -> Next:
         return await result
 
     return awaited
+
+
+def _check_takes(what: str, handle: Callable[..., object]) -> None:
+    try:
+        inspect.signature(handle).bind(None)
+    except TypeError:
+        raise ConfigError(
+            f"{what} does not take the message alone; write it as `async def handle(self, command)`"
+        ) from None
+    except ValueError:  # it does not say what it takes
+        return
 
 
 def _check_middleware(around: object) -> None:
@@ -107,22 +121,25 @@ def retry_on_conflict(attempts: int = 5) -> Middleware:
 
 
 def once_per_id() -> Middleware:
-    """Handle a command with a ``command_id`` once in this process: the same id again gets the first one's result, also
-    while that is under way. A command that raised may be sent again.
+    """Handle a command with a ``command_id`` once in this process: a command of the same class with the same id gets
+    the first one's result, whatever its other fields are, also while that is under way. One that raised may be sent
+    again, and a caller that is cancelled does not stop it. Commands of two classes may have the same id: both answer
+    the same event.
 
     It remembers the newest 10,000 ids. Across restarts, a handler must find out by itself, for example by an aggregate
     whose id is derived from the command's.
     """
-    results: dict[str, asyncio.Future[Any]] = {}
+    results: dict[_Key, asyncio.Future[Any]] = {}
 
     async def middleware(message: Any, call: Next) -> Any:
         command_id = message.command_id if isinstance(message, Command) else ""
         if not command_id:
             return await call(message)
-        known = results.get(command_id)
+        key = type(message), command_id
+        known = results.get(key)
         if known is None:
-            known = results[command_id] = asyncio.ensure_future(call(message))
-            known.add_done_callback(lambda done: _forget_failure(results, command_id, done))
+            known = results[key] = asyncio.ensure_future(call(message))
+            known.add_done_callback(lambda done: _forget_failure(results, key, done))
             while len(results) > _REMEMBERED:
                 del results[next(iter(results))]
         return await asyncio.shield(known)
@@ -130,9 +147,9 @@ def once_per_id() -> Middleware:
     return middleware
 
 
-def _forget_failure(results: dict[str, asyncio.Future[Any]], command_id: str, done: asyncio.Future[Any]) -> None:
-    if (done.cancelled() or done.exception() is not None) and results.get(command_id) is done:
-        del results[command_id]
+def _forget_failure(results: dict[_Key, asyncio.Future[Any]], key: _Key, done: asyncio.Future[Any]) -> None:
+    if (done.cancelled() or done.exception() is not None) and results.get(key) is done:
+        del results[key]
 
 
 def log_commands() -> Middleware:

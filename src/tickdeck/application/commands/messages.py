@@ -10,8 +10,8 @@ __all__ = ["Command", "CommandHandler", "Query", "QueryHandler"]
 
 
 class Command(ValueObject, frozen=True, kw_only=True):
-    """Subclass it for each command. ``command_id`` is the sender's: the same id means the same command, sent again.
-    Leave it empty if a command is never sent twice."""
+    """Subclass it for each command. ``command_id`` is the sender's: the same id means the same command of this class,
+    sent again. Leave it empty if a command is never sent twice."""
 
     command_id: str = ""
 

@@ -24,7 +24,7 @@ from tickdeck.domain.trading import (
     judge_silence,
 )
 from tickdeck.domain.values import ZERO, Money, Quantity
-from tickdeck.errors import ConcurrencyError, ExchangeError, InvalidSymbol, InvalidTransition, UnknownOrder
+from tickdeck.errors import ConcurrencyError, ConfigError, ExchangeError, InvalidSymbol, InvalidTransition, UnknownOrder
 
 __all__ = [
     "Outcome",
@@ -86,16 +86,23 @@ class TradeHandler:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """``exchange(account_id)`` is the account's exchange, always the same one. ``sleep(seconds)`` paces retries and
+        """``exchange(account_id)`` is the account's exchange, always the same one; a ``KeyError`` of it is raised as a
+        ``ConfigError``. ``sleep(seconds)`` paces retries and
         readings: that of a clock. Raises ``ConfigError`` if one of them is no function."""
         for name, function in (("unit_of_work", unit_of_work), ("exchange", exchange), ("sleep", sleep)):
             check_function(type(self).__name__, name, function, optional=False)
         check_methods(type(self).__name__, "open_trades", open_trades, "of", "all")
         self._unit_of_work = unit_of_work
         self._open_trades = open_trades
-        self._exchange = exchange
+        self._exchange_of = exchange
         self._sleep = sleep
         self._instruments: dict[str, dict[str, Instrument]] = {}  # by account and symbol
+
+    def _exchange(self, account_id: str) -> Exchange:
+        try:
+            return self._exchange_of(account_id)
+        except KeyError:
+            raise ConfigError(f"{type(self).__name__}: there is no exchange of account {account_id!r}") from None
 
     async def _instrument(self, account_id: str, symbol: str) -> Instrument:
         listed = self._instruments.get(account_id)
