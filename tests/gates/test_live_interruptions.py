@@ -20,6 +20,7 @@ from tickdeck.domain.events import (
     NotificationAlert,
     RiskLimitBreachedEvent,
     SystemWarning,
+    TradingHalted,
     TradingResumed,
 )
 from tickdeck.infrastructure.config import StrategyConfig
@@ -84,6 +85,26 @@ def test_a_symbol_that_the_exchange_halts_gets_no_orders_until_it_is_traded_agai
         "the venue trades BTCUSDT again",
     ]
     assert {event.limit for event in events if isinstance(event, RiskLimitBreachedEvent)} >= {"instrument"}
+
+
+def test_a_key_that_is_revoked_while_the_run_works_halts_trading(tmp_path: Path) -> None:
+    async def act(run: LiveRun, venue: RunningVenue) -> None:
+        def change_key(key: str) -> None:
+            body = {"name": "demo", "key": key, "secret": "demo-secret"}
+            assert venue.server.admin.handle("POST", "account", body)[0] == 200
+
+        execution, gate = run.core.execution, run.core.risk.gate
+        await until(lambda: execution.submitted > 1)
+        change_key("another")
+        await until(lambda: bool(gate.closed_because))
+        change_key("demo-key")
+
+    events = traded(tmp_path, act)
+
+    (halt,) = [event for event in events if isinstance(event, TradingHalted)]
+    assert halt.reason == "binance/orders does not work (AuthenticationFailed)"
+    alerts = [event.text for event in events if isinstance(event, NotificationAlert)]
+    assert any(halt.reason in text for text in alerts)
 
 
 def test_only_cancels_leave_while_the_disk_writes_nothing_and_trading_resumes_when_it_does(tmp_path: Path) -> None:

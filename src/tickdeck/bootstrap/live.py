@@ -29,6 +29,7 @@ from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.application.wording import counted
+from tickdeck.bootstrap.ending import ending_error
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_accounts
 from tickdeck.bootstrap.live_archive import LiveArchive
@@ -47,7 +48,7 @@ from tickdeck.domain.events import (
     NotificationAlert,
 )
 from tickdeck.domain.values import plain
-from tickdeck.errors import ExchangeError, RunError, TapeError, TickdeckError
+from tickdeck.errors import ExchangeError, RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -346,8 +347,7 @@ class LiveRun(Session):
                 if not tradings:
                     raise
                 await asyncio.gather(*(trading.wind_up(at_once=True) for trading in tradings))
-                kind = type(error) if type(error) in (TapeError, TickdeckError) else RunError
-                raise kind("; ".join((str(error), *self.remarks))) from error
+                raise ending_error(error, self.remarks) from error
         finally:
             for task in tasks:
                 task.cancel()

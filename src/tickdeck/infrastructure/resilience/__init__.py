@@ -4,6 +4,7 @@ All of them use the clock port, so tests never sleep. You can use them in adapte
 """
 
 from tickdeck.infrastructure.resilience.circuit_breaker import (
+    FAILURES,
     BreakerState,
     BreakerTransition,
     CircuitBreaker,
@@ -13,6 +14,7 @@ from tickdeck.infrastructure.resilience.rate_limiter import Limited, RateLimiter
 from tickdeck.infrastructure.resilience.retry import Backoff, retry_with_backoff
 
 __all__ = [
+    "FAILURES",
     "Backoff",
     "BreakerState",
     "BreakerTransition",

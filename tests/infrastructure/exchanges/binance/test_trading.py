@@ -14,6 +14,7 @@ from tickdeck.application.ports import OrderRequest
 from tickdeck.domain.events import TransferKind
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import (
+    AuthenticationFailed,
     ClockSkew,
     InsufficientFunds,
     NotSupported,
@@ -186,6 +187,20 @@ def test_the_clocks_offset_is_measured_and_measured_again_when_the_venue_refuses
     now = run(work())
     stamps = [int(dict(parse_qsl(r.body or r.target.partition("?")[2]))["timestamp"]) for r in venue.sent]
     assert stamps == [EPOCH // 10**6 - 5_000, now + 3_000]
+
+
+def test_a_revoked_key_opens_the_breaker_of_orders() -> None:
+    venue = Venue((401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}, {}))
+
+    async def work() -> None:
+        for _ in range(5):
+            with pytest.raises(AuthenticationFailed):
+                await venue.exchange.place(buy())
+        with pytest.raises(VenueUnavailable, match="Invalid API-key"):
+            await venue.exchange.place(buy())
+
+    run(work())
+    assert len(venue.sent) == 5
 
 
 def test_the_breaker_of_orders_opens_and_queries_still_go_through() -> None:

@@ -25,6 +25,7 @@ from tickdeck.application.ports import (
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.values import Price, Quantity
 from tickdeck.errors import (
+    AuthenticationFailed,
     ClockSkew,
     ExchangeError,
     NotSupported,
@@ -78,7 +79,13 @@ from tickdeck.infrastructure.exchanges.binance.wire import (
     signed_request,
     ws_request,
 )
-from tickdeck.infrastructure.resilience import BreakerTransition, CircuitBreaker, RateLimiter, retry_with_backoff
+from tickdeck.infrastructure.resilience import (
+    FAILURES,
+    BreakerTransition,
+    CircuitBreaker,
+    RateLimiter,
+    retry_with_backoff,
+)
 
 __all__ = ["BinanceExchange"]
 
@@ -140,6 +147,7 @@ class BinanceExchange:
         self._breakers = {
             group: CircuitBreaker(
                 f"{self.name}/{group}",
+                counts=(*FAILURES, AuthenticationFailed),  # a key that was revoked refuses every order
                 clock=self._clock,
                 on_transition=on_transition,
             )
