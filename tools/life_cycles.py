@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from tickdeck.domain.trading import (
     BRACKET_TRANSITIONS,
+    COPY_FOUND_AFTER_ALL,
     COPY_TRANSITIONS,
     ORDER_BY_FILL,
     ORDER_BY_REPORT,
@@ -26,6 +27,7 @@ from tickdeck.domain.trading import (
     PROTECTION_TRANSITIONS,
     RECONCILIATION_TRANSITIONS,
     STRATEGY_TRANSITIONS,
+    TRADE_FOUND_AFTER_ALL,
     TRADE_TRANSITIONS,
     TRIGGER_TRANSITIONS,
     BracketStatus,
@@ -54,8 +56,8 @@ LIFE_CYCLES: dict[str, LifeCycle] = {
         OrderStatus.SUBMITTED,
         {"report": ORDER_BY_REPORT, "fill or amend": ORDER_BY_FILL, "found after all": ORDER_FOUND_AFTER_ALL},
     ),
-    "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS}),
-    "copy": LifeCycle(CopyStatus.NEW, {"": COPY_TRANSITIONS}),
+    "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS, "found after all": TRADE_FOUND_AFTER_ALL}),
+    "copy": LifeCycle(CopyStatus.NEW, {"": COPY_TRANSITIONS, "found after all": COPY_FOUND_AFTER_ALL}),
     "reconciliation": LifeCycle(ReconciliationStatus.NEW, {"": RECONCILIATION_TRANSITIONS}),
     "bracket": LifeCycle(BracketStatus.NEW, {"": BRACKET_TRANSITIONS}),
     "strategy": LifeCycle(StrategyStatus.NEW, {"": STRATEGY_TRANSITIONS}),

@@ -109,7 +109,12 @@ class Rig:
         return found
 
     def fill(
-        self, order: OrderSubmittedEvent, quantity: Decimal | None = None, *, price: Decimal | None = None
+        self,
+        order: OrderSubmittedEvent,
+        quantity: Decimal | None = None,
+        *,
+        price: Decimal | None = None,
+        fee: Decimal = ZERO,
     ) -> None:
         self._trades += 1
         self.feed(
@@ -121,6 +126,7 @@ class Rig:
                 price=price or order.limit or D(100),
                 quantity=order.quantity if quantity is None else quantity,
                 venue_trade_id=str(self._trades),
+                fee=fee,
                 source="scripted",
             )
         )

@@ -11,12 +11,14 @@ from copy_kit import Rig
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tickdeck.application.engines import CopyEngine
 from tickdeck.domain.events import (
     CommandReceived,
     NotificationAlert,
     TradeExecutedEvent,
     TradeFailedEvent,
     TradeReservedEvent,
+    VenueOrderNotFound,
 )
 from tickdeck.domain.values import OrderStatus
 
@@ -371,6 +373,90 @@ def test_doubt_keeps_the_reservation_until_the_venue_shows_what_became_of_the_or
     rig.fill(order)
 
     assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "needs_reconciliation", "executed"]
+
+
+def test_a_fee_without_a_currency_is_in_quote() -> None:
+    rig = Rig(BOB)
+    rig.tip("buy", "2")
+    rig.fill(rig.open_orders()[0], fee=D("0.1"))
+
+    executed = rig.trades("bob")[-1]
+    assert isinstance(executed, TradeExecutedEvent)
+    assert executed.fees == {"USDT": D("0.1")}
+
+
+def taken_for_dead(rig: Rig) -> Any:
+    """A copy whose order nobody at the venue knew, so that its trade was rolled back."""
+    rig.tip("buy", "2")
+    (order,) = rig.open_orders()
+    rig.report(order, OrderStatus.UNKNOWN)
+    where = {"order_id": order.order_id, "symbol": BTC, "account_id": "bob"}
+    rig.feed(VenueOrderNotFound(sources=("order", "open_orders"), waited=60, source="scripted", **where))
+    assert rig.outcomes("bob")[-1][0] == "failed"
+    return order
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_a_trade_whose_order_was_taken_for_dead_and_is_filled_late_is_executed(is_accepted: bool) -> None:
+    rig = Rig(BOB)
+    order = taken_for_dead(rig)
+
+    if is_accepted:
+        rig.report(order, OrderStatus.ACCEPTED)
+        assert rig.outcomes("bob")[-1][0] == "needs_reconciliation"
+    rig.fill(order, D("0.5"))
+    rig.fill(order, D("1.5"))
+
+    assert [kind for kind, _ in rig.outcomes("bob")[3:]] == ["needs_reconciliation", "executed"]
+    assert rig.outcomes("bob")[3][1] == "the exchange has its order after all, which was taken for dead"
+    executed = rig.trades("bob")[-1]
+    assert isinstance(executed, TradeExecutedEvent)
+    assert executed.executed_quantity == 2
+    assert rig.copier("bob").ledger.copies[executed.trade_id].status == "copied"
+    assert recalled(rig) == copies(rig.copier("bob"))
+
+
+def test_an_order_of_a_copy_that_is_open_after_all_is_cancelled_when_its_time_is_over() -> None:
+    rig = Rig({**BOB, "timeout": "5s", "attempts": 3})
+    order = taken_for_dead(rig)
+    rig.report(order, OrderStatus.ACCEPTED)
+    rig.fill(order, D("0.5"))
+
+    rig.wait(6)
+    assert rig.venue.cancels == [order.order_id]
+    rig.report(order, OrderStatus.CANCELLED, D("0.5"))
+
+    assert rig.open_orders() == []
+    executed = rig.trades("bob")[-1]
+    assert isinstance(executed, TradeExecutedEvent)
+    assert executed.executed_quantity == D("0.5")
+    assert recalled(rig) == copies(rig.copier("bob"))
+
+
+def test_an_order_that_is_found_after_all_and_was_never_filled_fails_again() -> None:
+    rig = Rig(BOB)
+    order = taken_for_dead(rig)
+    rig.report(order, OrderStatus.ACCEPTED)
+    rig.report(order, OrderStatus.EXPIRED)
+
+    assert [kind for kind, _ in rig.outcomes("bob")[2:]] == ["failed", "needs_reconciliation", "failed"]
+    assert rig.copier("bob").ledger.free("USDT") == 10_000
+
+
+def copies(engine: CopyEngine) -> dict[str, Any]:
+    return {
+        name: (copy.status, copy.trade.status, copy.filled, copy.is_over, copy.timer_id)
+        for name, copy in engine.ledger.copies.items()
+    }
+
+
+def recalled(rig: Rig) -> dict[str, Any]:
+    """The copies of bob as the record says."""
+    again = Rig(BOB)
+    events = [event for event in rig.tape.events if event.seq > again.tape.events[-1].seq]
+    for event in events:
+        again.core.recall(event)
+    return copies(again.copier("bob"))
 
 
 def test_a_leader_that_says_no_trade_is_warned_of() -> None:

@@ -90,8 +90,8 @@ class TradeExecutedEvent(TwoPhaseTradeEvent, frozen=True, kw_only=True, gc=False
 
 
 class TradeFailedEvent(TwoPhaseTradeEvent, frozen=True, kw_only=True, gc=False):
-    """A trade was not executed, and never will be: ``reason`` says why. What it reserved is free again. Emitted by a
-    use case."""
+    """A trade was not executed: ``reason`` says why. What it reserved is free again. If its order was taken for dead,
+    and the exchange has it after all, ``trade.needs_reconciliation`` follows. Emitted by a use case."""
 
     event_type: ClassVar[str] = "trade.failed"
     reason: str

@@ -5,7 +5,7 @@ Pure rules, without accounts and market data.
 
 from tickdeck.domain.trading.bracket import Bracket
 from tickdeck.domain.trading.bracket_life_cycle import BRACKET_TRANSITIONS, BracketStatus
-from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
+from tickdeck.domain.trading.copy_life_cycle import COPY_FOUND_AFTER_ALL, COPY_TRANSITIONS, CopyStatus
 from tickdeck.domain.trading.copy_rules import (
     CopyRule,
     CopySizing,
@@ -48,13 +48,14 @@ from tickdeck.domain.trading.strategy_definition import StrategyDefinition
 from tickdeck.domain.trading.strategy_life_cycle import STRATEGY_TRANSITIONS, StrategyStatus
 from tickdeck.domain.trading.strategy_trades import TRADE_EVENTS, StrategyTrades
 from tickdeck.domain.trading.trade import Trade
-from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
+from tickdeck.domain.trading.trade_life_cycle import TRADE_FOUND_AFTER_ALL, TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.trading.trigger import Trigger, TriggerSettings
 from tickdeck.domain.trading.trigger_action import NOTIFY, Action, parse_action
 from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
 
 __all__ = [
     "BRACKET_TRANSITIONS",
+    "COPY_FOUND_AFTER_ALL",
     "COPY_TRANSITIONS",
     "EXACT",
     "FOR_ALL",
@@ -68,6 +69,7 @@ __all__ = [
     "RECONCILIATION_TRANSITIONS",
     "STRATEGY_TRANSITIONS",
     "TRADE_EVENTS",
+    "TRADE_FOUND_AFTER_ALL",
     "TRADE_TRANSITIONS",
     "TRIGGER_TRANSITIONS",
     "Action",

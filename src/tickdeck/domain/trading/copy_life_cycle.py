@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["COPY_TRANSITIONS", "CopyStatus"]
+__all__ = ["COPY_FOUND_AFTER_ALL", "COPY_TRANSITIONS", "CopyStatus"]
 
 
 class CopyStatus(StrEnum):
@@ -35,3 +35,9 @@ COPY_TRANSITIONS: dict[CopyStatus, tuple[CopyStatus, ...]] = {
 }
 """The life cycle: which status may follow which. Only evidence of how an order ended leads to another one for the
 remainder, never a time-out."""
+
+COPY_FOUND_AFTER_ALL: dict[CopyStatus, tuple[CopyStatus, ...]] = {
+    _S.COPIED: (_S.IN_DOUBT,),
+    _S.FAILED: (_S.IN_DOUBT,),
+}
+"""If the venue has the last order of a copy after all, which had been taken for dead."""

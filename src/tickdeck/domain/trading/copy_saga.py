@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tickdeck.domain.events import OrderEvent, OrderFilledEvent, OrderPartiallyFilledEvent
-from tickdeck.domain.trading.copy_life_cycle import COPY_TRANSITIONS, CopyStatus
+from tickdeck.domain.trading.copy_life_cycle import COPY_FOUND_AFTER_ALL, COPY_TRANSITIONS, CopyStatus
 from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.saga import Saga
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
+from tickdeck.errors import InvalidTransition
 
 __all__ = ["CopySaga"]
 
@@ -73,21 +74,28 @@ class CopySaga(Saga[CopyStatus]):
         if self.status is not CopyStatus.IN_DOUBT:
             self.become(CopyStatus.IN_DOUBT)
 
+    def reopen(self) -> None:
+        """The venue has the order of the last attempt after all, which was taken for dead. No other attempt follows."""
+        if self.status not in COPY_FOUND_AFTER_ALL:
+            raise InvalidTransition(f"copy {self.saga_id} is {self.status}; only one that has ended comes back")
+        self.status, self.is_over = CopyStatus.IN_DOUBT, True
+
     def end(self) -> None:
         """No other attempt follows."""
         self.become(CopyStatus.COPIED if self.filled else CopyStatus.FAILED)
 
     # -- what happens to the order -----------------------------------------------------------------------------------
 
-    def count(self, event: OrderEvent) -> bool:
-        """Count an event of the current attempt's order. Returns whether the order has ended, and all its fills are
-        known: then ``conclude`` the trade."""
+    def count(self, event: OrderEvent, quote: str) -> bool:
+        """Count an event of the current attempt's order. A fee without a currency is in ``quote``. Returns whether the
+        order has ended, and all its fills are known: then ``conclude`` the trade."""
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             self.filled = EXACT.add(self.filled, event.quantity)
             self._filled = EXACT.add(self._filled, event.quantity)
             self._notional = EXACT.fma(event.price, event.quantity, self._notional)
             if event.fee:
-                self._fees[event.fee_currency] = EXACT.add(self._fees.get(event.fee_currency, ZERO), event.fee)
+                currency = event.fee_currency or quote
+                self._fees[currency] = EXACT.add(self._fees.get(currency, ZERO), event.fee)
         self._reported = max(self._reported, event.filled or ZERO)
         return event.status is not None and event.status.is_final and self._filled >= self._reported
 

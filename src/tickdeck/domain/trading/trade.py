@@ -16,7 +16,7 @@ from tickdeck.domain.events import (
     TwoPhaseTradeEvent,
     trade_stream,
 )
-from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
+from tickdeck.domain.trading.trade_life_cycle import TRADE_FOUND_AFTER_ALL, TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 from tickdeck.errors import InvalidTransition, InvalidValue, format_value
 
@@ -27,9 +27,10 @@ class Trade(AggregateRoot):
     """One trade with one order. Quantities are in base, prices in quote.
 
     ``reserve`` comes before the order is sent, and is durable by then. Then exactly one of ``confirm`` and
-    ``roll_back`` ends it, or ``doubt`` comes in between if the outcome is unknown. Each raises ``InvalidTransition``
-    where ``TRADE_TRANSITIONS`` has no such step, and ``InvalidValue`` for an amount or a name that makes no sense;
-    nothing has changed then.
+    ``roll_back`` ends it, or ``doubt`` comes in between if the outcome is unknown. If the order was taken for dead and
+    the venue has it after all, ``reopen`` leads back to that doubt. Each raises ``InvalidTransition`` where
+    ``TRADE_TRANSITIONS``, or for ``reopen`` ``TRADE_FOUND_AFTER_ALL``, has no such step, and ``InvalidValue`` for an
+    amount or a name that makes no sense; nothing has changed then.
     """
 
     def __init__(self, account_id: str, trade_id: str) -> None:
@@ -156,6 +157,12 @@ class Trade(AggregateRoot):
         if self.status is not TradeStatus.NEEDS_RECONCILIATION:
             self._raise(TradeStatus.NEEDS_RECONCILIATION, TradeNeedsReconciliationEvent, reason=reason)
 
+    def reopen(self, reason: str) -> None:
+        """It was rolled back, and its order is open or filled after all: the doubt begins again."""
+        if self.status not in TRADE_FOUND_AFTER_ALL:
+            raise InvalidTransition(f"trade {self.trade_id} is {self.status}; only a failed one comes back")
+        self._record(TradeNeedsReconciliationEvent, reason=reason)
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def apply(self, event: DomainEvent) -> None:
@@ -176,6 +183,9 @@ class Trade(AggregateRoot):
 
     def _raise(self, status: TradeStatus, kind: type[TwoPhaseTradeEvent], **own: Any) -> None:
         self._check(status)
+        self._record(kind, **own)
+
+    def _record(self, kind: type[TwoPhaseTradeEvent], **own: Any) -> None:
         self.raise_event(
             kind(
                 trade_id=self.trade_id,

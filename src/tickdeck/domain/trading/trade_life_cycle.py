@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["TRADE_TRANSITIONS", "TradeStatus"]
+__all__ = ["TRADE_FOUND_AFTER_ALL", "TRADE_TRANSITIONS", "TradeStatus"]
 
 
 class TradeStatus(StrEnum):
@@ -30,3 +30,6 @@ TRADE_TRANSITIONS: dict[TradeStatus, tuple[TradeStatus, ...]] = {
     _S.FAILED: (),
 }
 """The life cycle: which status may follow which."""
+
+TRADE_FOUND_AFTER_ALL: dict[TradeStatus, tuple[TradeStatus, ...]] = {_S.FAILED: (_S.NEEDS_RECONCILIATION,)}
+"""If the venue has the order of a trade after all, which had been taken for dead."""

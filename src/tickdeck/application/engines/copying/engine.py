@@ -62,7 +62,7 @@ class CopyEngine:
     An order is a limit order at the worst price that the rule allows, immediate or cancelled. What it leaves is ordered
     again only after evidence that it was rejected, expired or cancelled by the venue, as another trade. After
     ``timeout`` the order is cancelled, and nothing is ordered again. An order in doubt is
-    ``trade.needs_reconciliation`` until the venue shows what became of it.
+    ``trade.needs_reconciliation`` until the venue shows what became of it, also one that was taken for dead before.
 
     A trade that closes a part of the leader's position waits until the copies before it in the same symbol are filled.
     The stops and targets of the copies, and those that an operator set, yield to it, so it may spend what they reserve.
@@ -230,7 +230,7 @@ class CopyEngine:
 
     def on_order(self, event: OrderEvent) -> None:
         """Follow the order of a copy."""
-        copy = self.ledger.count(event)
+        copy = self.ledger.count(event) or self._found_after_all(event)
         if copy is None:
             return
         trade = copy.trade
@@ -240,7 +240,7 @@ class CopyEngine:
             self._publish(trade)
             self._copy_later(event.symbol)
             return
-        if not copy.count(event):
+        if not copy.count(event, self._instrument(event.symbol).quote):
             return
         self._cancel_timer(copy)
         reason = getattr(event, "reason", "") or f"nothing was filled at {trade.limit} or better"
@@ -251,6 +251,18 @@ class CopyEngine:
             copy.end()
             self._tell_of_rest(copy, copy.rest, reason)
         self._copy_later(event.symbol)
+
+    def _found_after_all(self, event: OrderEvent) -> CopySaga | None:
+        """The copy whose order was taken for dead and is open or filled: its trade is in doubt again until it ends. As
+        its time is over, what is open of it is cancelled after another time-out."""
+        copy = self.ledger.found_after_all(event)
+        if copy is None:
+            return None
+        copy.reopen()
+        copy.trade.reopen("the exchange has its order after all, which was taken for dead")
+        self._publish(copy.trade)
+        self._set_timer(copy, event.order_id)
+        return copy
 
     def _tell_of_rest(self, copy: CopySaga, rest: Quantity, reason: str) -> None:
         """Alert of what stays open although the leader has closed it."""
@@ -332,11 +344,13 @@ class CopyEngine:
                 self._wishes.wait(wish)  # its trade follows
         if isinstance(event, OrderEvent) and event.strategy_id == self._settings.name:
             copy = self.ledger.count(event)
+            if copy is None and (copy := self.ledger.found_after_all(event)) is not None:
+                copy.reopen()
             if copy is not None:
                 if isinstance(event, OrderUnknownEvent):
                     copy.doubt()
                 else:
-                    copy.count(event)
+                    copy.count(event, self._instrument(event.symbol).quote)
         elif isinstance(event, TwoPhaseTradeEvent) and event.account_id == self._portfolio.account_id:
             self._recall_trade(event)
         elif isinstance(event, RiskLimitBreachedEvent) and event.strategy_id == self._settings.name:

@@ -12,7 +12,7 @@ from tickdeck.domain.events import (
     RiskLimitBreachedEvent,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, CopySaga, Trade
+from tickdeck.domain.trading import EXACT, CopySaga, Trade, TradeStatus
 from tickdeck.domain.values import ZERO, Money, Quantity, Side
 
 __all__ = ["CopyLedger", "pays_with"]
@@ -58,6 +58,14 @@ class CopyLedger:
         if copy is None or copy.trade.order_id != event.order_id or copy.trade.status.is_final:
             return None
         return copy
+
+    def found_after_all(self, event: OrderEvent) -> CopySaga | None:
+        """The copy whose last trade was rolled back, and whose order ``event`` shows to be open or filled."""
+        copy = self.orders.get(event.order_id)
+        if copy is None or copy.trade.order_id != event.order_id or copy.trade.status is not TradeStatus.FAILED:
+            return None
+        is_open = event.status is not None and not event.status.is_final
+        return copy if copy.status.is_final and (is_open or event.filled) else None
 
     def refused(self, breach: RiskLimitBreachedEvent) -> CopySaga | None:
         """The copy whose order risk refused."""
