@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tickdeck.errors import ConfigError, TickdeckError
-from tickdeck.infrastructure.workshop import workshop
+from tickdeck.infrastructure.temporary_folder import temporary_folder
 
 __all__ = ["fresh_file"]
 
@@ -23,7 +23,7 @@ def fresh_file(path: Path, *, mend: str = "name another place with --out") -> It
     _refuse_existing(path, mend)
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(workshop(path.parent))
+            folder = stack.enter_context(temporary_folder(path.parent))
         except FileNotFoundError as error:
             if path.parent.is_dir():  # such as /proc, where nothing can be created
                 raise ConfigError(f"{path}: the folder {path.parent} cannot be written; {mend}") from error

@@ -22,7 +22,7 @@ from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.sync import sync
-from tickdeck.infrastructure.workshop import workshop
+from tickdeck.infrastructure.temporary_folder import temporary_folder
 
 __all__ = ["machine_findings"]
 
@@ -88,7 +88,7 @@ def _data_folder(data: Path) -> Iterator[Finding]:
         place = place.parent
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(workshop(place))
+            folder = stack.enter_context(temporary_folder(place))
         except OSError as error:
             yield Finding("data folder", False, f"{data} cannot be written: {error.strerror}; name another with --data")
             return

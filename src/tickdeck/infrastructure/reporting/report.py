@@ -17,7 +17,7 @@ from tickdeck.infrastructure.reporting.charts import chart_png
 from tickdeck.infrastructure.reporting.page import headline, page
 from tickdeck.infrastructure.reporting.session import Session, collect
 from tickdeck.infrastructure.runs import Manifest
-from tickdeck.infrastructure.workshop import workshop
+from tickdeck.infrastructure.temporary_folder import temporary_folder
 
 __all__ = ["HTML", "INSTALL", "PNG", "Written", "missing_extra", "run_session", "write_report"]
 
@@ -83,6 +83,6 @@ def _assumptions(manifest: Manifest) -> tuple[str, ...]:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write the file atomically: a reader never sees half a file."""
-    with workshop(path.parent) as folder:
+    with temporary_folder(path.parent) as folder:
         (folder / path.name).write_bytes(data)
         (folder / path.name).replace(path)

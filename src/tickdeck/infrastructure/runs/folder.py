@@ -25,7 +25,7 @@ from tickdeck.infrastructure.runs.secrets import (
 )
 from tickdeck.infrastructure.tape.opening import IN_A_RUN
 from tickdeck.infrastructure.tape.sync import replace_file, sync
-from tickdeck.infrastructure.workshop import workshop
+from tickdeck.infrastructure.temporary_folder import temporary_folder
 
 __all__ = [
     "TRADES",
@@ -136,7 +136,7 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with workshop(data_dir) as place:
+        with temporary_folder(data_dir) as place:
             made = place / manifest.run_id
             made.mkdir()
             write_secrets(made, secrets or {})

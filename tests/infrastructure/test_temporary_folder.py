@@ -13,7 +13,7 @@ import pytest
 
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.fresh_file import fresh_file
-from tickdeck.infrastructure.workshop import workshop
+from tickdeck.infrastructure.temporary_folder import temporary_folder
 
 MAKES = "from pathlib import Path; from tickdeck.infrastructure.fresh_file import fresh_file; import time\n"
 MAKES += "with fresh_file(Path('out')) as place: place.write_text('half'); print('ready', flush=True); time.sleep(60)"
@@ -38,9 +38,9 @@ def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(tmp_path: Pat
 
 
 def test_folders_in_use_by_another_process_are_kept(tmp_path: Path) -> None:
-    with workshop(tmp_path) as theirs:
+    with temporary_folder(tmp_path) as theirs:
         (theirs / "half").write_text("")
-        with workshop(tmp_path) as ours:
+        with temporary_folder(tmp_path) as ours:
             assert ours != theirs
             assert (theirs / "half").exists()
     assert list(tmp_path.iterdir()) == []
@@ -52,7 +52,7 @@ def test_a_folder_without_a_lock_is_removed_only_when_it_is_old(tmp_path: Path) 
         place.mkdir()
     os.utime(old, (time.time() - 7_200,) * 2)
 
-    with workshop(tmp_path):
+    with temporary_folder(tmp_path):
         pass
 
     assert list(tmp_path.iterdir()) == [young]

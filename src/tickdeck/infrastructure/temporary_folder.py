@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["workshop"]
+__all__ = ["temporary_folder"]
 
 _PREFIX = ".tickdeck-"
 _LOCK = "lock"
@@ -19,7 +19,7 @@ _YOUNG_S = 3_600
 
 
 @contextlib.contextmanager
-def workshop(folder: Path) -> Iterator[Path]:
+def temporary_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder in ``folder``, and removes it after the block.
 
     A killed process leaves its temporary folder behind, but loses its lock. So each call first removes the unlocked
