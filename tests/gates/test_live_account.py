@@ -219,57 +219,58 @@ def test_what_orders_of_others_lock_is_not_free_for_the_run(tmp_path: Path) -> N
     assert asyncio.run(work()) == [15_000, 30_500, 15_000]
 
 
-def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:
+def resumed_after(meanwhile: Callable[[Any], None], paid: Decimal, data: Path, *more_symbols: str) -> LiveRun:
+    """A run that is resumed after ``meanwhile(venue)``, until its balance in USDT is ``paid``."""
+
     async def work() -> LiveRun:
-        async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+        async with open_venue(("BTCUSDT", *more_symbols)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), data)
             await drive(run)
-            act(venue, "deposit", asset="BTC", amount="0.25")
-            act(venue, "withdraw", asset="USDT", amount="200")
-            act(venue, "withdraw", asset="USDT", amount="33.5")
+            meanwhile(venue)
             run = resume_run(run.folder)
             assert isinstance(run, LiveRun)
-            paid = Decimal("99766.5")
             await drive(run, lambda run: wait_for(lambda: run.core.portfolio.account.balances["USDT"] == paid))
             await asyncio.to_thread(check, run, venue.url)
             return run
 
-    run = asyncio.run(work())
+    return asyncio.run(work())
 
+
+def assert_nothing_was_decided_before(run: LiveRun, kind: type[DomainEvent]) -> None:
+    """All events of ``kind`` came after the run was resumed, and before its strategies decided anything."""
     events = list(open_record(run.folder))
     resumed = next(index for index, event in enumerate(events) if isinstance(event, RunResumed))
-    paid = [index for index, event in enumerate(events) if isinstance(event, VenueTransferReported)]
+    told = [index for index, event in enumerate(events) if isinstance(event, kind)]
+    decided = [index for index, event in enumerate(events) if isinstance(event, StrategyDecisionEvent)]
+    assert resumed < min(told)
+    assert not [index for index in decided if resumed < index < max(told)]
+
+
+def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:
+    def meanwhile(venue: Any) -> None:
+        act(venue, "deposit", asset="BTC", amount="0.25")
+        act(venue, "withdraw", asset="USDT", amount="200")
+        act(venue, "withdraw", asset="USDT", amount="33.5")
+
+    run = resumed_after(meanwhile, Decimal("99766.5"), tmp_path)
+
     assert [(event.currency, event.amount) for event in of(run, VenueTransferReported)] == [
         ("BTC", Decimal("0.25")),
         ("USDT", Decimal(-200)),
         ("USDT", Decimal("-33.5")),
     ]
-    decided = [index for index, event in enumerate(events) if isinstance(event, StrategyDecisionEvent)]
-    assert resumed < min(paid)
-    assert not [index for index in decided if resumed < index < max(paid)]
+    assert_nothing_was_decided_before(run, VenueTransferReported)
     assert run.remarks == []
 
 
 def test_conversions_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:
-    async def work() -> LiveRun:
-        async with open_venue(("BTCUSDT", "BNBUSDT")) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
-            await drive(run)
-            act(venue, "convert", **{"from": "USDT", "spent": "600", "to": "BTC", "received": "0.01"})
-            act(venue, "convert", **{"from": "USDT", "spent": "0.3", "to": "BNB", "received": "0.0005", "dust": True})
-            act(venue, "withdraw", asset="USDT", amount="33.5")
-            run = resume_run(run.folder)
-            assert isinstance(run, LiveRun)
-            paid = Decimal("99366.2")
-            await drive(run, lambda run: wait_for(lambda: run.core.portfolio.account.balances["USDT"] == paid))
-            await asyncio.to_thread(check, run, venue.url)
-            return run
+    def meanwhile(venue: Any) -> None:
+        act(venue, "convert", **{"from": "USDT", "spent": "600", "to": "BTC", "received": "0.01"})
+        act(venue, "convert", **{"from": "USDT", "spent": "0.3", "to": "BNB", "received": "0.0005", "dust": True})
+        act(venue, "withdraw", asset="USDT", amount="33.5")
 
-    run = asyncio.run(work())
+    run = resumed_after(meanwhile, Decimal("99366.2"), tmp_path, "BNBUSDT")
 
-    events = list(open_record(run.folder))
-    resumed = next(index for index, event in enumerate(events) if isinstance(event, RunResumed))
-    paid = [index for index, event in enumerate(events) if isinstance(event, VenueTransferReported)]
     assert sorted((event.currency, event.amount, event.transfer_kind) for event in of(run, VenueTransferReported)) == [
         ("BNB", Decimal("0.0005"), TransferKind.CONVERSION),
         ("BTC", Decimal("0.01"), TransferKind.CONVERSION),
@@ -277,9 +278,7 @@ def test_conversions_from_while_the_run_was_down_are_booked_before_it_takes_mark
         ("USDT", Decimal("-33.5"), TransferKind.WITHDRAWAL),
         ("USDT", Decimal("-0.3"), TransferKind.CONVERSION),
     ]
-    decided = [index for index, event in enumerate(events) if isinstance(event, StrategyDecisionEvent)]
-    assert resumed < min(paid)
-    assert not [index for index in decided if resumed < index < max(paid)]
+    assert_nothing_was_decided_before(run, VenueTransferReported)
     assert not of(run, AccountDifferenceFound)
     assert run.remarks == []
 

@@ -13,6 +13,7 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.domain.events import (
     DomainEvent,
+    NotificationAlert,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
@@ -24,6 +25,8 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.values import ZERO, OrderStatus, Side
 from tickdeck.infrastructure.config import config_from_dict
+
+BOB = {"follower": "bob"}
 
 
 class Tip(DomainEvent, frozen=True, kw_only=True):
@@ -156,3 +159,7 @@ class Rig:
 
     def copier(self, account: str) -> CopyEngine:
         return next(copy for copy in self.core.copies if copy._portfolio.account_id == account)
+
+
+def alerts(rig: Rig) -> list[str]:
+    return [event.text for event in rig.tape.events if isinstance(event, NotificationAlert)]
