@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from tickdeck.application.engines import CopyEngine
 from tickdeck.domain.events import (
+    ActionIntent,
+    RiskLimitBreachedEvent,
     TradeExecutedEvent,
     TradeFailedEvent,
     TradeReservedEvent,
     VenueOrderNotFound,
 )
-from tickdeck.domain.values import OrderStatus
+from tickdeck.domain.values import OrderStatus, Side
 
 
 @pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.CANCELLED])
@@ -148,6 +150,36 @@ def recalled(rig: Rig) -> dict[str, Any]:
     for event in events:
         again.core.recall(event)
     return copies(again.copier("bob"))
+
+
+def test_an_order_that_was_never_received_is_not_replaced_as_it_may_still_appear() -> None:
+    rig = Rig({**BOB, "attempts": 2})
+    rig.tip("buy", "2")
+    (order,) = rig.open_orders()
+    rig.report(order, OrderStatus.UNKNOWN)
+
+    rig.feed(VenueOrderNotFound(order_id=order.order_id, symbol=BTC, account_id="bob", sources=("order",), waited=1))
+
+    assert rig.open_orders() == []
+    assert [kind for kind, _ in rig.outcomes("bob")] == ["reserved", "needs_reconciliation", "failed"]
+
+
+def test_a_refusal_of_another_order_in_the_account_is_not_that_of_a_copy() -> None:
+    rig = Rig({**BOB, "stop_loss": "5%"})
+    rig.tip("buy", "2")
+    rig.fill(rig.open_orders()[0])
+    (stop,) = rig.open_orders()
+    rig.tip("sell", "2")  # its exit waits for the cancel of the stop
+    before = rig.outcomes("bob")
+    other = ActionIntent(action="order", symbol=BTC, side=Side.SELL, quantity=D(1), order_id="other")
+    refused = RiskLimitBreachedEvent(
+        strategy_id="operator", account_id="bob", intent=other, limit="reduce_only", detail=""
+    )
+    rig.feed(refused)
+    assert rig.outcomes("bob") == before
+
+    rig.report(stop, OrderStatus.CANCELLED)
+    assert [(order.side, order.quantity) for order in rig.open_orders() if not order.protects] == [(Side.SELL, D(2))]
 
 
 ANSWERS = st.sampled_from(["fill", "part", "reject", "expire", "cancel", "doubt", "wait", "nothing"])

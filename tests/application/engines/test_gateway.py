@@ -241,3 +241,49 @@ def test_a_simulated_venue_with_async_methods_is_refused() -> None:
     venue.simulated = True  # type: ignore[misc]
     with pytest.raises(ConfigError, match="make them plain functions"):
         VenueGateway(Kernel(tape=MemoryTape()), venue)
+
+
+def test_a_gateway_that_was_shut_sends_cancels_and_nothing_else_until_it_is_opened() -> None:
+    amend = OrderAmendRequestedEvent(
+        order_id="b", symbol="BTCUSDT", revision=1, quantity=Decimal(2), limit=Decimal(1), ts_ingress=START
+    )
+
+    async def run() -> None:
+        tape, venue = MemoryTape(), SlowVenue()
+        kernel = Kernel(tape=tape)
+        gateway = VenueGateway(kernel, venue)
+        gateway.shut("a handler hangs")
+        for request in (order("a"), amend, cancel("c")):
+            kernel.feed(request)
+        await kernel.drain()
+        assert venue.calls == ["cancel c"]
+        assert reports(tape) == [
+            ("a", OrderStatus.REJECTED, "never sent: a handler hangs"),
+            ("b", OrderStatus.UNKNOWN, "never sent: a handler hangs"),
+        ]
+
+        gateway.reopen()
+        kernel.feed(order("d"))
+        await kernel.drain()
+        assert venue.calls == ["cancel c", "submit d"]
+
+    asyncio.run(run())
+
+
+def test_after_a_request_that_had_no_room_to_wait_no_other_order_is_sent() -> None:
+    async def run() -> None:
+        tape, venue = MemoryTape(), SlowVenue()
+        kernel = Kernel(tape=tape)
+        gateway = VenueGateway(kernel, venue)
+        gateway.never_sent(order("a"))
+        kernel.feed(order("b"))
+        kernel.feed(cancel("b"))
+        await kernel.drain()
+
+        assert venue.calls == ["cancel b"]
+        assert [(order_id, status) for order_id, status, _ in reports(tape)] == [
+            ("a", OrderStatus.REJECTED),
+            ("b", OrderStatus.REJECTED),
+        ]
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from application_kit import BTC, START, Core, D, trade
 from risk_kit import DAY, Puppet, breaches, buy, command, core_of, do, sell
 
+from tickdeck.application.engines.trading_gate import SURROUNDINGS
 from tickdeck.application.units import iso_time
 from tickdeck.domain.events import (
     CommandReceived,
@@ -238,3 +239,15 @@ def test_a_halt_that_cancels_leaves_stops_and_targets() -> None:
     assert alert.payload["text"] == (
         "trading is halted: lunch (open orders: 1 being cancelled, 0 left; stops and targets: 1 left)"
     )
+
+
+def test_what_is_well_again_around_a_run_ends_no_halt_of_an_operator() -> None:
+    core, _ = core_of(RiskLimits())
+    command(core, "halt", "the disk is full", by=SURROUNDINGS)
+    command(core, "halt", "I look at it")
+    command(core, "resume", "the disk has room", by=SURROUNDINGS)
+
+    assert core.risk.gate.closed_because == "I look at it"
+    assert core.of("trading.resumed") == []
+    command(core, "resume")
+    assert core.risk.gate.closed_because == ""

@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tickdeck.application.strategies import Strategy
-from tickdeck.domain.events import CommandReceived, TradeEvent, TradingHalted, VenueBalanceReported
+from tickdeck.domain.events import (
+    CommandReceived,
+    TradeEvent,
+    TradingHalted,
+    TransferKind,
+    VenueBalanceReported,
+    VenueTransferReported,
+)
 from tickdeck.domain.risk import RiskLimits
 
 ETH = "ETHUSDT"
@@ -269,3 +276,16 @@ def test_with_limits_in_another_currency_trading_halts_exactly_at_the_loss_too(s
         assert bool(halts(core)) == lost
         if lost:
             return
+
+
+@pytest.mark.parametrize("paid", ["-600", "5000"])
+def test_what_is_paid_in_or_out_is_no_drawdown_and_moves_the_peak(paid: str) -> None:
+    core, strategy = core_of(RiskLimits(max_drawdown=D("0.5")))
+    hold(core, strategy, "1")
+    kind = TransferKind.WITHDRAWAL if paid.startswith("-") else TransferKind.DEPOSIT
+    core.feed(VenueTransferReported(currency="USDT", amount=D(paid), transfer_kind=kind, transfer_id="1"))
+    core.trades("99")
+
+    assert core.of("trading.halted") == []
+    assert core.risk.losses.drawdown is not None
+    assert core.risk.losses.drawdown.peak == CASH + D(paid)

@@ -109,6 +109,17 @@ def test_a_late_acceptance_makes_it_ours_again_with_an_alert() -> None:
     assert "order a (buy 1 BTCUSDT) was taken for dead, but the venue reports it: it is accepted" in text
 
 
+def test_an_order_that_is_ours_again_counts_as_open_and_flatten_cancels_it() -> None:
+    core = in_doubt().feed(NOT_FOUND)
+    assert core.risk.exposure.count() == 0
+    core.report(core.orders[-1], OrderStatus.ACCEPTED)
+    assert core.risk.exposure.count() == core.risk.exposure.count(BTC) == 1
+
+    core.feed(CommandReceived(command="flatten"))
+
+    assert [request.order_id for request in core.venue.cancelled] == ["a"]
+
+
 def test_a_late_fill_counts_with_an_alert() -> None:
     core = in_doubt().feed(NOT_FOUND)
     core.fill(core.orders[-1], "100", "1")

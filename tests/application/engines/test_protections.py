@@ -85,6 +85,17 @@ def test_a_fee_in_base_is_not_sold() -> None:
     assert exits(core)[0].quantity == D("0.999")
 
 
+def test_a_fee_in_base_is_taken_from_the_position_that_paid_it() -> None:
+    one, other = Puppet(), Puppet()
+    core = Core({"one": one, "other": other}).start().trades("100")
+    for puppet in (one, other):
+        do(core, puppet, lambda s: s.buy(BTC, D(1), stop_loss=D(95)))
+        core.fill(core.orders[-1], "100", "1", fee="0.001", fee_currency="BTC")
+
+    held = {p.strategy_id: p.held for p in core.risk.protections.book.live()}
+    assert held == {"one": D("0.999"), "other": D("0.999")}
+
+
 def test_the_protection_ends_when_everything_is_closed() -> None:
     core, _ = entered("1", stop_loss=D(95), take_profit=D(110))
     core.fill(exits(core)[0], "110")

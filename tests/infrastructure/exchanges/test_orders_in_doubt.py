@@ -164,6 +164,19 @@ def test_without_its_private_stream_nothing_is_concluded() -> None:
     assert len(verdicts(again)) == 1
 
 
+def test_a_private_stream_that_broke_during_each_look_is_no_evidence() -> None:
+    class Breaking(Scripted):
+        async def fills(self, symbol: str, **query: Any) -> Any:
+            self.stream.put_nowait(LOST)
+            self.stream.put_nowait(CONNECTED)
+            await asyncio.sleep(0.1)  # the venue takes both
+            return await super().fills(symbol, **query)
+
+    exchange = Breaking(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
+
+    assert not verdicts(in_doubt(exchange, 1_000))
+
+
 def test_an_order_older_than_the_look_up_window_stays_unknown_until_a_person_decides() -> None:
     exchange = lost()
     exchange.capabilities = ExchangeCapabilities(

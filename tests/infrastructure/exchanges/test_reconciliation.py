@@ -103,6 +103,34 @@ def test_a_fill_that_the_stream_reported_is_not_published_again() -> None:
     assert [event.venue_trade_id for event in of(events, VenueExternalFillReported)] == ["2"]
 
 
+def test_the_venues_order_ids_are_those_of_one_symbol() -> None:
+    """The order 99 in BTCUSDT is ours, that in ETHUSDT is not."""
+    others = replace(fill("1", order="99"), symbol="ETHUSDT")
+    web = replace(WEB, symbol="ETHUSDT", venue_order_id="99")
+    exchange = Scripted(balances=[usdt(100)], fills=[(others,), ()], order_by_number=[web], order=[result(ACCEPTED)])
+    events = reconciled(exchange, orders={"t1": order(venue_order_id="99")}, symbols=("ETHUSDT",))
+
+    assert not of(events, VenueFillReported)
+    assert exchange.asked.count("order_by_number") == 1
+
+
+def test_after_a_resume_fills_are_fetched_from_the_last_one_of_the_record_on() -> None:
+    asked: list[str] = []
+
+    class Asked(Scripted):
+        async def fills(self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = "") -> Any:
+            asked.append(after)
+            return ()
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover((), (), (), last_trades={"BTCUSDT": "41"})
+        await venue.catch_up()
+
+    play(Asked(balances=[usdt(100)]), work, symbols=("BTCUSDT",), books={"USDT": Decimal(100)})
+
+    assert set(asked) == {"41"}
+
+
 def test_balances_that_are_ours_are_not_published() -> None:
     assert not of(reconciled(Scripted(balances=[usdt(100)]), seconds=300), VenueBalanceReported)
 
