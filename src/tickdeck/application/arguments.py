@@ -6,6 +6,7 @@ A wrong argument is refused in the call that gives it. Otherwise it would be ign
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_stream",
     "check_time",
     "check_whole",
+    "level_outside",
     "type_names",
 ]
 
@@ -90,3 +92,11 @@ def type_names(call: str, given: Any) -> tuple[str, ...]:
             f"{call}: types has {given.__name__}, a class that has no event_type and no subclass with one"
         )
     return names
+
+
+def level_outside() -> int:
+    """The ``stacklevel`` of the first frame outside Tickdeck, so that a warning shows the user's line."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("tickdeck."):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
 
+from tickdeck.application.arguments import level_outside
 from tickdeck.application.redaction import REDACTED, is_secret, remember_secrets
 from tickdeck.application.units import share_of
 from tickdeck.application.wording import in_words
@@ -76,7 +77,7 @@ class Parametrised:
                 warnings.warn(
                     f"{cls.kind} {cls.__name__}: nothing calls {name}; did you mean {close[0]}?",
                     TopicWarning,
-                    stacklevel=_level_outside(),
+                    stacklevel=level_outside(),
                 )
 
     def parameters(self) -> dict[str, Any]:
@@ -140,14 +141,6 @@ def named(error: ConfigError, cls: type[Parametrised], name: str) -> ConfigError
             for mistake in error.lines
         ]
     )
-
-
-def _level_outside() -> int:
-    """The ``stacklevel`` of the first frame outside Tickdeck, so that a warning shows the user's line."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("tickdeck."):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _converted(value: Any, hint: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
+from tickdeck.application.arguments import level_outside
 from tickdeck.domain.events import DomainEvent, catalogue_is_closed, event_types, iter_event_classes
 from tickdeck.errors import ConfigError, TopicWarning
 
@@ -57,7 +57,7 @@ def checked_type(pattern: str, call: str) -> str:
     else:
         return pattern
     hint = f"; did you mean {likely!r}?" if likely else "; `tickdeck events --catalogue` lists the types"
-    warnings.warn(f"{call}: {pattern!r}: {why}{hint}", TopicWarning, stacklevel=_callers_level())
+    warnings.warn(f"{call}: {pattern!r}: {why}{hint}", TopicWarning, stacklevel=level_outside())
     return pattern
 
 
@@ -80,11 +80,3 @@ def _type_of_class(name: str) -> list[str]:
     return [
         cls.event_type for cls in iter_event_classes() if name in (cls.__name__, cls.__name__.removesuffix("Event"))
     ]
-
-
-def _callers_level() -> int:
-    """The ``stacklevel`` of the first frame outside Tickdeck, so that the warning shows the user's line."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("tickdeck."):
-        frame, level = frame.f_back, level + 1
-    return level
