@@ -19,6 +19,7 @@ from tickdeck.application.commands import (
     Follower,
     LeaderTrade,
     OpenTrades,
+    Query,
     ReconcileTradeHandler,
     Repository,
     UnitOfWork,
@@ -147,3 +148,41 @@ def test_a_repository_says_which_key_it_needs() -> None:
         work.orders.find("main")
     with pytest.raises(ConfigError, match="add: 'x' is no aggregate"):
         work.trades.add(cast(Any, "x"))
+
+
+class Pay(Command, frozen=True, kw_only=True):
+    amount: Decimal
+    side: Side | None = None
+    symbols: tuple[str, ...] = ()
+    share: float = 1.0
+    api_key: str = ""
+    anything: Any = None
+
+
+class HowMuch(Query, frozen=True, kw_only=True):
+    account_id: str
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"amount": "a"}, "Pay: amount is 'a'; give Decimal"),
+        ({"amount": 1.5}, "Pay: amount is 1.5; give Decimal"),
+        ({"amount": Decimal(1), "side": "buy"}, "Pay: side is 'buy'; give Side or None"),
+        ({"amount": Decimal(1), "symbols": "BTCUSDT"}, "Pay: symbols is 'BTCUSDT'; give tuple"),
+        ({"amount": Decimal(1), "share": True}, "Pay: share is True; give float or int"),
+        ({"amount": Decimal(1), "command_id": 5}, "Pay: command_id is 5; give str"),
+        ({"amount": Decimal(1), "api_key": 12345}, "Pay: api_key is [redacted]; give str"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_refused_in_one_line(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Pay(**fields)
+
+    assert str(caught.value) == told
+
+
+def test_fields_of_the_right_types_are_taken() -> None:
+    assert Pay(amount=Decimal(1), side=Side.BUY, symbols=("A",), share=2, anything=print).share == 2
+    with pytest.raises(ConfigError, match="HowMuch: account_id is 7; give str"):
+        HowMuch(account_id=cast(Any, 7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from tickdeck.application.commands.fields import check_fields
 from tickdeck.domain.aggregates import ValueObject
 
 __all__ = ["Command", "CommandHandler", "Query", "QueryHandler"]
@@ -11,13 +12,19 @@ __all__ = ["Command", "CommandHandler", "Query", "QueryHandler"]
 
 class Command(ValueObject, frozen=True, kw_only=True):
     """Subclass it for each command. ``command_id`` is the sender's: the same id means the same command of this class,
-    sent again. Leave it empty if a command is never sent twice."""
+    sent again. Leave it empty if a command is never sent twice. Raises ``ConfigError`` for a field of a wrong type."""
 
     command_id: str = ""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 class Query(ValueObject, frozen=True, kw_only=True):
-    """Subclass it for each query."""
+    """Subclass it for each query. Raises ``ConfigError`` for a field of a wrong type."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 C = TypeVar("C", bound=Command, contravariant=True)
