@@ -224,6 +224,41 @@ def test_a_seed_that_no_event_can_hold_is_refused(seed: int) -> None:
         RunConfig(seed=seed)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("size = { share = 2 }", "share is 2; give at most 1, which is 100%"),
+        ('size = { risk = "150%" }', "risk is 1.50; give at most 1, which is 100%"),
+        ('size = { fixed = "2%" }', "copy[0]: size.fixed is '2%'; give an amount in quote, or share = '2%'"),
+        ("size = { fixed = 1e40 }", "fixed is 1E+40; give a number from 1E-12 to 1E+12"),
+        ("size = { multiple = nan }", "copy[0]: size.multiple is "),
+        ("min_notional = 1e13", "copy[0].min_notional is 1E+13; give a number from 1E-12 to 1E+12"),
+        ("attempts = 101", "copy[0].attempts is 101; give a whole number from 1 to 100"),
+        ('name = "a b"', "copy[0].name is 'a b'; use letters, digits, '-' and '_', beginning with a letter"),
+        ('name = "risk"', "copy[0].name is 'risk', that of the run's own orders; give another one"),
+        ('name = "ema-cross"', "copy: a strategy is called 'ema-cross', too; give the copy another name"),
+    ],
+)
+def test_a_copy_that_makes_no_sense_is_one_clear_line(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        '[[strategies]]\nspec = "ema-cross"\naccount = "ada"\n[accounts.ada]\nexchange = "paper"\n'
+        '[accounts.bob]\nexchange = "paper"\n'
+        f'[[copy]]\nleader = "strategy:ema-cross"\nfollower = "bob"\n{line}\n'
+    )
+
+    with pytest.raises(ConfigError) as error:
+        load_config(file)
+
+    [found] = error.value.lines
+    assert message in found
+
+
+def test_a_strategy_has_no_name_of_the_runs_own_orders() -> None:
+    with pytest.raises(ConfigError, match="name is 'operator', that of the run's own orders; give another one"):
+        StrategyConfig(spec="ema-cross", name="operator")
+
+
 def test_all_mistakes_of_one_trigger_and_of_one_copy_are_told(tmp_path: Path) -> None:
     text = """
 [[triggers]]

@@ -16,6 +16,7 @@ from tickdeck.application.units import duration_ns
 from tickdeck.domain.events import DIFFERENCES
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
+from tickdeck.domain.trading import FOR_ALL
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.archive_policy import ArchiveConfig
@@ -71,6 +72,8 @@ class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _check_types(self)
         if self.name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
             raise ConfigError(f"name is {self.name!r}; use letters, digits, '-' and '_', beginning with a letter")
+        if self.name and self.name in FOR_ALL:
+            raise ConfigError(f"name is {self.name!r}, that of the run's own orders; give another one")
 
 
 class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):
@@ -213,7 +216,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
         if self.account and self.account not in self.accounts:
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
-        check_copies(self.copy, self.accounts)
+        names = [one.name or one.spec.rpartition(":")[2] for one in self.strategies]
+        check_copies(self.copy, self.accounts, names)
         if self.limits is not None and (one := self.limits.of_one_order):
             raise ConfigError(f"limits.{one} is about a single order; give it under [risk] or for an account")
         for strategy in self.strategies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,13 +11,14 @@ import msgspec
 
 from tickdeck.application.engines import CopySettings
 from tickdeck.application.units import duration_ns, share_of
-from tickdeck.domain.trading import CopyRule, CopySizing, terms_from_text
+from tickdeck.domain.trading import FOR_ALL, CopyRule, CopySizing, terms_from_text
 from tickdeck.domain.values import Money
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 
 __all__ = ["CopyConfig", "check_copies"]
 
+_MOST_ATTEMPTS = 100
 _KINDS = ("strategy", "account", "event")
 
 
@@ -60,8 +62,12 @@ class CopyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             mistakes.append(f"account {who} cannot follow itself; name another leader or follower")
         if self.exits not in ("copied", "own"):
             mistakes.append(f"exits is {self.exits!r}; give 'copied' or 'own'")
-        if self.attempts < 1:
-            mistakes.append(f"attempts is {self.attempts}; give a whole number of at least 1")
+        if not 1 <= self.attempts <= _MOST_ATTEMPTS:
+            mistakes.append(f"attempts is {self.attempts}; give a whole number from 1 to {_MOST_ATTEMPTS}")
+        if self.name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
+            mistakes.append(f"name is {self.name!r}; use letters, digits, '-' and '_', beginning with a letter")
+        if self.name and self.name in FOR_ALL:
+            mistakes.append(f"name is {self.name!r}, that of the run's own orders; give another one")
         try:
             self.settings()
         except ConfigError as error:
@@ -110,6 +116,8 @@ class CopyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for name, value in size.items():
             try:
                 numbers[name] = _number(name, value)
+                if name == "fixed" and isinstance(value, str) and value.strip().endswith("%"):
+                    mistakes.append(f"size.fixed is {value!r}; give an amount in quote, or share = {value!r}")
             except ConfigError as error:
                 mistakes.append(str(error))
         kinds = [kind for kind in CopySizing if kind in size]
@@ -141,16 +149,19 @@ def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise wrong
     try:
-        if isinstance(value, str) and value.strip().endswith("%"):
-            return share_of(value)
-        return Decimal(value)
+        number = share_of(value) if isinstance(value, str) and value.strip().endswith("%") else Decimal(value)
     except (InvalidOperation, ConfigError):
         raise wrong from None
+    if not number.is_finite():
+        raise wrong
+    return number
 
 
-def check_copies(copies: Sequence[CopyConfig], accounts: Mapping[str, AccountConfig]) -> None:
-    """Raise ``ConfigError`` for all followers that are no account, copies of one name, and accounts that follow each
-    other in a circle."""
+def check_copies(
+    copies: Sequence[CopyConfig], accounts: Mapping[str, AccountConfig], strategies: Sequence[str]
+) -> None:
+    """Raise ``ConfigError`` for all followers that are no account, copies with the name of another one or of one of the
+    ``strategies``, and accounts that follow each other in a circle."""
     names: dict[str, None] = {}
     mistakes: list[str] = []
     for copy in copies:
@@ -161,6 +172,8 @@ def check_copies(copies: Sequence[CopyConfig], accounts: Mapping[str, AccountCon
             mistakes.append(f"copy: leader is {copy.leader!r}; describe it under [accounts.{who}]")
         if copy.copy_name in names:
             mistakes.append(f"copy: two are called {copy.copy_name!r}; give one of them another name")
+        if copy.copy_name in strategies:
+            mistakes.append(f"copy: a strategy is called {copy.copy_name!r}, too; give the copy another name")
         names[copy.copy_name] = None
     follows = [(copy.leader.removeprefix("account:"), copy.follower) for copy in copies if "account:" in copy.leader]
     for first in dict.fromkeys(leader for leader, _ in follows):

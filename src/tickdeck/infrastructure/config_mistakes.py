@@ -101,7 +101,8 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
     alone = [] if _refusals(needed, struct, path) else [key for key in good if key not in required]
     for key in alone:  # each value alone, if it can be, then all good values together
         refusals = _refusals({**needed, key: good[key]}, struct, path)
-        if refusals and not all(_misses_what_is_there(refusal, data) for refusal in refusals):
+        refusals = [refusal for refusal in refusals if not _misses_what_is_there(refusal, data)]
+        if refusals:
             place = f"{path}.{key}" if path else key
             for refusal in refusals:
                 yield refusal if key in refusal else f"{place} is {format_value(good[key])}: {refusal}"

@@ -33,6 +33,8 @@ def test_protect_moves_a_stop_and_keeps_what_is_left_out() -> None:
         ("sell", None, {"stop_loss": D(99)}, "stop_loss is 99; it must be above the last price, 100"),
         ("sell", None, {"take_profit": D(101)}, "take_profit is 101; it must be below the last price, 100"),
         ("buy", "104", {"stop_loss": D(102)}, "stop_loss is 102; it must be below the last price, 100"),
+        ("buy", None, {"trailing": D(200)}, "trailing is 200, a distance; it must be less than the last price, 100"),
+        ("sell", None, {"trailing": D(200)}, None),
         ("buy", "98", {"stop_loss": D(97), "take_profit": D(99)}, None),  # a target below the market, but not the entry
         ("buy", None, {"stop_loss": D(99), "take_profit": D(101), "trailing": "1%"}, None),
     ],
@@ -80,6 +82,7 @@ def test_an_entry_is_not_amended_beyond_its_stop() -> None:
         ({"stop_loss": D(101)}, "its stop would be 101, which the last price, 100, has passed"),
         ({"take_profit": D(100)}, "its target would be 100, which the last price, 100, has passed"),
         ({"trailing": D(2)}, "its trailing stop would be 103, which the last price, 100, has passed"),
+        ({"trailing": D(104)}, "trailing is 104, a distance; it must be less than the last price, 100"),
     ],
 )
 @pytest.mark.parametrize("is_by_operator", [False, True])

@@ -62,6 +62,7 @@ def test_a_strategy_is_created_and_deleted_while_the_run_works() -> None:
         ({"quantity": "1"}, "strategy dip: enter is missing"),
         ({"enter": "price > 1", "quantity": "1", "strategy_id": "a b"}, "'a b' is no name"),
         ({"enter": "price > 1", "quantity": "1", "strategy_id": "operator"}, "like the orders of commands"),
+        ({"enter": "price > 1", "quantity": "1", "strategy_id": "risk"}, "like the orders of the risk engine"),
         ({"enter": "price > 1", "quantity": "1", "symbol": "X"}, "'X' is not a symbol of this run"),
         ({"enter": "price > 1", "quantity": "1", "spec": "ema-cross"}, "strategy dip has no parameter 'spec'"),
         ({"enter": "ema(5, 1m) > 1", "quantity": "1"}, "ema(5, 1m) is not computed in this run"),

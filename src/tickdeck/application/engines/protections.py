@@ -157,6 +157,8 @@ class Protections:
             return why_terms_fail(terms, p.side, entry.limit, price)
         if (why := why_terms_fail(terms, p.side)) or price is None:
             return why
+        if why := why_terms_fail(ProtectionTerms(trailing=terms.trailing), p.side, last=price):
+            return why
         reached, where = p.reached_at_once(terms, price)
         if not reached or where is None:
             return ""

@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+_LEAST, _MOST = Decimal("1e-12"), Decimal("1e12")
+"""No market has smaller or larger amounts."""
+
+
 class CopySizing(StrEnum):
     """How large a copy is: ``fixed`` (``amount`` is a notional in quote), ``multiple`` (of the leader's quantity),
     ``share`` (of the follower's equity in a run, and elsewhere of what it has free of the currency that it pays with)
@@ -41,8 +45,9 @@ class CopyRule(ValueObject, frozen=True, kw_only=True):
     all. ``stop_distance``: the distance of the stop from the price, as a fraction of it, where the leader's trade names
     no stop; only for ``risk``. A sale is never larger than what the follower has free.
 
-    Raises ``ConfigError`` for an unknown sizing, a number that is not a ``Decimal``, an amount that is not above 0, a
-    slippage or distance that is not from 0 to below 1, or symbols that are no tuple of names.
+    Raises ``ConfigError`` for an unknown sizing, a number that is not a ``Decimal``, an amount that is not above 0 or
+    beyond 1e12, a share or risk above 1, a slippage or distance that is not from 0 to below 1, or symbols that are no
+    tuple of names.
     """
 
     sizing: CopySizing = CopySizing.MULTIPLE
@@ -64,6 +69,11 @@ class CopyRule(ValueObject, frozen=True, kw_only=True):
                 mistakes.append(f"CopyRule: {name} is {value!r}; give a Decimal, such as Decimal('0.5')")
             elif name == "amount" and value <= 0:
                 mistakes.append(f"CopyRule: the amount is {value}; give one above 0")
+            elif name == "amount" and value > 1 and self.sizing in (CopySizing.SHARE, CopySizing.RISK):
+                mistakes.append(f"CopyRule: {self.sizing} is {value:f}; give at most 1, which is 100%")
+            elif name in ("amount", "min_notional") and value > 0 and not _LEAST <= value <= _MOST:
+                what = self.sizing if name == "amount" else name
+                mistakes.append(f"CopyRule: {what} is {value}; give a number from {_LEAST} to {_MOST}")
             elif name in ("max_slippage", "stop_distance") and not 0 <= value < 1:
                 mistakes.append(f"CopyRule: {name} is {value}; give a fraction, such as 0.005")
             elif name == "min_notional" and value < 0:

@@ -109,6 +109,10 @@ def why_terms_fail(terms: ProtectionTerms, side: Side, limit: Price | None = Non
             if reference is not None and price is not None and (price <= reference if above else price >= reference):
                 where = "above" if above else "below"
                 return f"{name} is {plain(price)}; it must be {where} {what}, {plain(reference)}"
+    start = last if limit is None else limit
+    if long and terms.trailing is not None and start is not None and terms.trailing >= start:
+        what = "the last price" if limit is None else "the limit of the order"
+        return f"trailing is {plain(terms.trailing)}, a distance; it must be less than {what}, {plain(start)}"
     falls = (("stop_loss", terms.stop_loss_percent), ("trailing", terms.trailing_percent))
     for name, percent in falls if long else (("take_profit", terms.take_profit_percent),):
         if percent is not None and percent >= 100:

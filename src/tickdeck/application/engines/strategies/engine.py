@@ -48,7 +48,7 @@ from tickdeck.domain.events import (
     TimerFired,
 )
 from tickdeck.domain.market import Instrument, instrument_for
-from tickdeck.domain.trading import PausedStrategies, StrategyDefinition
+from tickdeck.domain.trading import FOR_ALL, PausedStrategies, StrategyDefinition
 from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
@@ -160,8 +160,9 @@ class StrategyEngine:
         ``execution`` and ``portfolio``, by default that of this engine. Raises ``ConfigError`` if the id is taken."""
         if strategy_id in self.strategies:
             raise ConfigError(f"two strategies are called {strategy_id!r}; rename one of them")
-        if strategy_id == OPERATOR:
-            raise ConfigError(f"a strategy is called {strategy_id!r}, like the orders of commands; rename it")
+        if strategy_id in FOR_ALL:
+            whose = "of commands" if strategy_id == OPERATOR else "of the risk engine"
+            raise ConfigError(f"a strategy is called {strategy_id!r}, like the orders {whose}; rename it")
         self.strategies[strategy_id] = strategy
         self._portfolios[strategy_id] = portfolio or self.portfolio
         self.definitions[strategy_id] = StrategyDefinition(strategy_id, name or strategy_id, strategy.role, in_run=True)
