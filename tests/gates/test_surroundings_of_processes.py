@@ -185,6 +185,7 @@ def test_a_handler_that_never_returns_ends_the_process_with_3(tmp_path: Path) ->
 
     assert code == 3
     assert "was ended immediately, because a handler did not return; a handler was running: Hanging.on_trade" in said
+    assert "of its orders may be open at the exchange; `tickdeck run --resume" in said
     assert story(data) == []  # it could not say so on the tape; what is there is proven
 
 

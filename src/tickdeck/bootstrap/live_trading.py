@@ -104,6 +104,8 @@ class LiveTrading:
         while (orders := self._to_settle()) and self._clock.monotonic_ns() < deadline:
             try:
                 for order in orders:
+                    if self._clock.monotonic_ns() >= deadline:
+                        break  # of thousands, the rest is named below
                     if order.is_open and not order.protects:
                         self._cancel(order)
             except TickdeckError:  # the tape cannot be written

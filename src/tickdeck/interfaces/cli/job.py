@@ -87,7 +87,7 @@ def drive(
             run.tape.wait_durable(run.tape.last_seq)
         _log_end(log, run, f"ended immediately, {why}")
         note(
-            f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; "
+            f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; {_left_open(run)}"
             f"`tickdeck run --resume {run.manifest.run_id}` continues it"
         )
 
@@ -294,3 +294,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def _left_open(run: Session) -> str:
+    """How many real orders may be open at the exchange. Any thread may ask."""
+    if not run.config.live:
+        return ""
+    try:
+        count: int | str = sum(len(account.execution.open_of()) for account in run.core.accounts)
+    except RuntimeError:  # the run's own thread opens or ends one at this moment
+        count = "some"
+    return f"{count} of its orders may be open at the exchange; " if count else ""
