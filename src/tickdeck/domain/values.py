@@ -50,6 +50,7 @@ class Side(StrEnum):
 
     @property
     def opposite(self) -> Side:
+        """The other side."""
         return Side.SELL if self is Side.BUY else Side.BUY
 
     @property
@@ -59,6 +60,8 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
+    """How an order is priced: at market, or with a limit."""
+
     MARKET = "market"
     LIMIT = "limit"
 

@@ -377,6 +377,7 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
     # -- looking ----------------------------------------------------------------------------------------------
 
     def statistics(self) -> BusStatistics:
+        """The counters of this bus, and those of each of its subscriptions."""
         handlers = self._table.statistics()
         dropped = self._edges.dropped() + self._throttles.suppressed()
         return BusStatistics(

@@ -259,10 +259,12 @@ class OverflowBuffer(Generic[T]):
 
     @property
     def capacity(self) -> int:
+        """How many items may wait."""
         return self._capacity
 
     @property
     def full(self) -> bool:
+        """Whether the next item meets the policy."""
         return len(self._waiting) >= self._capacity
 
     @property

@@ -30,4 +30,5 @@ class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
+        """How many events were published."""
         return sum(self.published.values())

@@ -97,6 +97,7 @@ class Subscription:
         self._calls = 0
 
     def matches(self, event: DomainEvent) -> bool:
+        """Whether an event is of the topic, without ``where``."""
         if isinstance(self.topic, str):
             name = event.raw_type if isinstance(event, RawEvent) else event.event_type
             return fnmatchcase(name, self.topic)
@@ -108,9 +109,11 @@ class Subscription:
 
     @property
     def active(self) -> bool:
+        """Whether it still receives events."""
         return self._table.holds(self)
 
     def statistics(self) -> SubscriptionStatistics:
+        """How often the handler was called, and what became of its events."""
         self._table.fold_counts()
         latency = self.latency or LatencyHistogram()
         return SubscriptionStatistics(

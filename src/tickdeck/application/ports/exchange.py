@@ -123,6 +123,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> Money:
+        """``free`` and ``locked`` together."""
         return self.free + self.locked
 
 

@@ -198,6 +198,7 @@ class Replayer:
 
     @property
     def paused(self) -> bool:
+        """Whether its clock stands still."""
         return self._paused
 
     @property
@@ -220,6 +221,7 @@ class Replayer:
         return None if self._start is None else self._where()
 
     def statistics(self) -> ReplayStatistics:
+        """How many events were played and skipped, how often ``seek`` was called, and how late the last event was."""
         return ReplayStatistics(played=self._played, skipped=self._skipped, seeks=self._seeks, lag_ns=self._lag_ns)
 
     def _where(self) -> int:

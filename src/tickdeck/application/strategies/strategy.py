@@ -373,6 +373,7 @@ class Strategy(Parametrised):
 
     @property
     def desk(self) -> StrategyDesk:
+        """What the run gives to the strategy. Raises ``ConfigError`` outside of a run."""
         if self._desk is None:
             raise ConfigError(
                 f"strategy {type(self).__name__} is not running; only a run gives it a market, a clock and orders"
@@ -439,6 +440,7 @@ class Strategy(Parametrised):
         return self.desk.set_timer(name, delay)
 
     def cancel_timer(self, timer_id: int) -> None:
+        """Cancel a timer by the id that ``set_timer`` returned. One that has fired or was cancelled changes nothing."""
         self.desk.cancel_timer(timer_id)
 
 

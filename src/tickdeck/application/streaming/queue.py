@@ -177,6 +177,7 @@ class BoundedAsyncQueue(Generic[T]):
                 self._putters.give(self._capacity - len(self._buffer))
 
     def statistics(self) -> QueueStatistics:
+        """The counts of the buffer, how many tasks wait, and how long producers were blocked."""
         buffer = self._buffer.statistics()
         return QueueStatistics(
             **{field: getattr(buffer, field) for field in buffer.__struct_fields__},

@@ -41,6 +41,7 @@ class RingBuffer:
 
     @property
     def forgotten_seq(self) -> int:
+        """``seq`` of the newest event that was dropped to make room; 0 if there is none."""
         return self._forgotten_seq
 
     def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:

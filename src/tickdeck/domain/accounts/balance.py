@@ -48,6 +48,7 @@ class BalanceAggregate(AggregateRoot):
 
     @property
     def free(self) -> Money:
+        """What may be spent, in units of ``currency``; negative if more is locked and reserved than is there."""
         return EXACT.subtract(EXACT.subtract(self.total, self.locked), self.reserved)
 
     # -- decisions ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class CopyStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether nothing follows."""
         return not COPY_TRANSITIONS[self]
 
 

@@ -164,6 +164,7 @@ class Order(AggregateRoot):
 
     @property
     def order_type(self) -> OrderType:
+        """Market, or limit if it has one."""
         return OrderType.MARKET if self.limit is None else OrderType.LIMIT
 
     @property

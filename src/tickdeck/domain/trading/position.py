@@ -124,12 +124,14 @@ class Position(AggregateRoot):
 
     @property
     def status(self) -> PositionStatus:
+        """Flat, long or short."""
         if not self.quantity:
             return PositionStatus.FLAT
         return PositionStatus.LONG if self.quantity > 0 else PositionStatus.SHORT
 
     @property
     def is_flat(self) -> bool:
+        """Whether nothing is held."""
         return not self.quantity
 
     @property

@@ -18,6 +18,7 @@ class TradeStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether nothing follows: it is executed or failed."""
         return not TRADE_TRANSITIONS[self]
 
 

@@ -86,6 +86,7 @@ class Trigger(AggregateRoot):
 
     @property
     def is_active(self) -> bool:
+        """Whether its condition is watched."""
         return self.status is TriggerStatus.ACTIVE
 
     # -- decisions ---------------------------------------------------------------------------------------------------

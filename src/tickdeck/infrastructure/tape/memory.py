@@ -84,6 +84,7 @@ class InMemoryEventStore(Reading):
         """Nothing to wait for."""
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        """Keep the state after the first ``version`` events. Raises ``ConcurrencyError`` for another state of it."""
         check_snapshot(stream, version, state)
         with self._lock:
             if self._closed:
@@ -116,6 +117,7 @@ class InMemoryEventStore(Reading):
 
     @property
     def durable_seq(self) -> int:
+        """The last ``seq``: nothing is on disk, so there is nothing to wait for."""
         return self.last_seq
 
     @property
@@ -143,10 +145,12 @@ class InMemoryEventStore(Reading):
         raise TapeError(f"memory store: there is no event {event_id!r}; check the id")
 
     def stream_version(self, stream: str) -> int:
+        """The number of events in the stream; 0 if there are none."""
         check_stream("stream_version", stream)
         return self._versions.get(stream, 0)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """The snapshot of the highest version, or of the highest up to ``upto``; ``None`` if there is none."""
         check_stream("load_snapshot", stream)
         check_whole("load_snapshot", "upto", upto, optional=True)
         with self._lock:
@@ -155,6 +159,7 @@ class InMemoryEventStore(Reading):
             return None if version is None else kept[version]
 
     def statistics(self) -> TapeStatistics:
+        """Counts since it was made."""
         count = len(self._seqs)
         return TapeStatistics(appended=count, durable=count, commits=self._appends, waiting=0)
 
