@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_a_resumed_run_ends_when_its_whole_duration_is_over(tmp_path: Path) -> N
     assert verify_run(run.folder)[0].complete
 
 
+def test_a_run_whose_market_data_is_lost_is_not_resumed_and_leaves_nothing_behind(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    folder = stopped(tmp_path)
+    meant_to_differ.add(folder)
+    shutil.rmtree(folder / FOLDER)
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"the folder frames with its market data is missing; restore .*frames "):
+            resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+    assert not (folder / FOLDER).exists()
+
+
 def test_a_complete_live_run_is_not_resumed(tmp_path: Path) -> None:
     run = play(config(1), tmp_path)
 
@@ -126,11 +139,9 @@ def test_a_run_without_its_frames_is_refused_in_one_line(tmp_path: Path, meant_t
     meant_to_differ.add(folder)
     for path in (folder / FOLDER).iterdir():
         path.unlink()
-    run = resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
-    assert isinstance(run, LiveRun)
 
-    with pytest.raises(RunError, match="its market data does not lead to"):
-        drive(run, 5)
+    with pytest.raises(RunError, match=r"none of the [0-9,]+ messages of its market data is in frames; restore"):
+        resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
 
 
 def test_the_frames_of_all_stretches_have_one_digest(tmp_path: Path, meant_to_differ: set[Path]) -> None:

@@ -229,5 +229,5 @@ def test_on_a_full_disk_the_open_orders_are_cancelled_and_the_run_ends_with_3(
     assert left == []
     (line,) = [line for line in said.splitlines() if line.startswith("tickdeck: error:")]
     assert "the disk is full: free some space, then resume" in line
-    assert "1 open orders were cancelled at binance without a record" in line
+    assert "1 open order was cancelled at binance without a record" in line
     assert "Traceback" not in said

@@ -208,6 +208,13 @@ class LiveRun(Session):
     def _venues(self, agenda: Agenda) -> Sequence[PaperVenue | ExchangeVenue]:
         if not self._live_accounts:
             return super()._venues(agenda)
+        for one in self.core.accounts:
+            if one.account_id not in self._live_accounts:
+                known = ", ".join(self._live_accounts)
+                raise RunError(
+                    f"run {self.manifest.run_id} trades with account {one.account_id}, but its configuration has: "
+                    f"{known}; restore {self.folder / 'manifest.json'} from a copy"
+                )
         return [self._exchange_venue(one, self._live_accounts[one.account_id]) for one in self.core.accounts]
 
     def _exchange_venue(self, engines: AccountEngines, account: LiveAccount) -> ExchangeVenue:

@@ -38,6 +38,7 @@ from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.frame_chain import chain_at_end
 from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
 from tickdeck.infrastructure.frames import FOLDER
 from tickdeck.infrastructure.runs import (
@@ -88,6 +89,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     try:
         refuse_changed = partial(_refuse_changed, folder, manifest, end)
         refuse_changed(tape.last_seq)  # what costs little comes first
+        if manifest.is_live and tape.last_seq:
+            _refuse_lost_frames(folder, manifest, end)
         StrategyStates(folder).forget_after(tape.last_seq)
         keep_code(folder, config, strategies)
         past, changes = _past_to_recall(folder, config, manifest, tape, code, end)
@@ -126,6 +129,19 @@ def _refuse_changed(folder: Path, manifest: Manifest, end: RunEnd | None, first_
             f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
             "restore it from a copy"
         )
+
+
+def _refuse_lost_frames(folder: Path, manifest: Manifest, end: RunEnd | None) -> None:
+    """Raise ``RunError`` if the recorded market data is gone that the run had when it ended last."""
+    frames = folder / FOLDER
+    if not frames.is_dir():
+        lost = f"the folder {FOLDER} with its market data is missing"
+    else:
+        mark = end.frames_mark if end is not None else None
+        if mark is None or not mark.frames or chain_at_end(frames).frames:
+            return  # what is left may be enough
+        lost = f"none of the {mark.frames:,} messages of its market data is in {FOLDER}"
+    raise RunError(f"run {manifest.run_id} cannot be resumed: {lost}; restore {frames} from a copy")
 
 
 def _prepared(

@@ -337,3 +337,23 @@ def test_an_unexpected_error_while_an_order_is_looked_up_is_not_swallowed() -> N
     play(exchange, lambda venue: venue.submit(submitted()), seconds=5, on_error=errors.append)
 
     assert [type(error) for error in errors] == [ZeroDivisionError]
+
+
+def test_the_last_cancels_tell_apart_what_they_cancelled_what_had_ended_and_what_may_be_open() -> None:
+    """An earlier process that could record nothing either may have cancelled it."""
+    gone = UnknownOrder("binance: Unknown order sent. (-2011)")
+    exchange = Scripted(
+        cancel=[result(OrderStatus.CANCELLED), gone, gone, VenueUnavailable("time-out")],
+        order=[result(OrderStatus.CANCELLED), result(ACCEPTED)],
+    )
+    said: list[str] = []
+
+    async def work(venue: ExchangeVenue) -> None:
+        said.append(await venue.cancel_unrecorded([order(name) for name in ("t1", "t2", "t3", "t4")]))
+
+    play(exchange, work)
+
+    assert said == [
+        "1 open order was cancelled at binance without a record, 1 had ended there before, these are perhaps still "
+        "open: t3 (UnknownOrder: binance: Unknown order sent. (-2011)), t4 (VenueUnavailable: time-out)"
+    ]

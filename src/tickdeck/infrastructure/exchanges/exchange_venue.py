@@ -10,6 +10,7 @@ from typing import cast
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange, OrderRequest, OrderResult, PairExchange
+from tickdeck.application.wording import counted
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
@@ -261,15 +262,36 @@ class ExchangeVenue:
         """Cancel the open ones of ``orders``, although nothing can be recorded any more. Returns a remark for the user;
         a resumed run finds out what became of them."""
         open_orders = [order for order in orders if order.is_open]
-        calls = (self._exchange.cancel(order.symbol, client_order_id=order.order_id) for order in open_orders)
-        answers = await asyncio.gather(*calls, return_exceptions=True)
+        outcomes = await asyncio.gather(*map(self._cancel_unrecorded, open_orders))
+        cancelled, ended = outcomes.count("cancelled"), outcomes.count("ended")
+        verb = "was" if cancelled == 1 else "were"
+        remark = [f"{counted(cancelled, 'open order')} {verb} cancelled at {self.name} without a record"]
+        if ended:
+            remark.append(f"{ended:,} had ended there before")
         failed = [
-            order.order_id
-            for order, answer in zip(open_orders, answers, strict=True)
-            if isinstance(answer, BaseException)
+            f"{order.order_id} ({why})"
+            for order, why in zip(open_orders, outcomes, strict=True)
+            if why not in ("cancelled", "ended")
         ]
-        done = f"{len(open_orders) - len(failed)} open orders were cancelled at {self.name} without a record"
-        return f"{done}, and these were not: {', '.join(failed)}" if failed else done
+        if failed:
+            remark.append(f"these are perhaps still open: {', '.join(failed)}")
+        return ", ".join(remark)
+
+    async def _cancel_unrecorded(self, order: Order) -> str:
+        """``cancelled``, ``ended`` if it was before, such as by an earlier process that could record nothing either, or
+        why it is neither."""
+        try:
+            await self._exchange.cancel(order.symbol, client_order_id=order.order_id)
+            return "cancelled"
+        except UnknownOrder as error:
+            why = said(error)
+        except Exception as error:  # noqa: BLE001 (this is the last remark, and each order needs one)
+            return said(error) if isinstance(error, ExchangeError) else type(error).__name__
+        try:
+            found = await self._exchange.order(order.symbol, client_order_id=order.order_id)
+        except ExchangeError:
+            return why
+        return "ended" if found.status is not None and found.status.is_final else why
 
     async def answers(self) -> bool:
         """Ask the exchange for its time. Raises ``ExchangeError`` if it does not answer."""

@@ -48,7 +48,9 @@ class CoreStates:
                 if state.format != _FORMAT:
                     raise ValueError(f"it has format {state.format}, and this version reads {_FORMAT}")
                 yield seq, state
-            except (OSError, ValueError) as error:
+            except OSError as error:
+                yield seq, f"it cannot be read: {error.strerror}"
+            except ValueError as error:
                 yield seq, str(error)
 
     def forget(self, seq: int) -> None:
