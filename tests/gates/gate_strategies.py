@@ -8,7 +8,15 @@ import time
 from decimal import Decimal
 
 from tickdeck import Strategy
-from tickdeck.domain.events import CandleEvent, OrderCancelledEvent, OrderEvent, TickEvent, TimerFired, TradeEvent
+from tickdeck.domain.events import (
+    CandleEvent,
+    OrderAcceptedEvent,
+    OrderCancelledEvent,
+    OrderEvent,
+    TickEvent,
+    TimerFired,
+    TradeEvent,
+)
 from tickdeck.domain.values import Side
 
 _MS = 1_000_000
@@ -93,6 +101,14 @@ class Once(Strategy):
         if not self._done:
             self._done = True
             self.buy(tick.symbol, self.quantity, limit=self.limit or None)
+
+
+class Withdraws(Once):
+    """The same, and cancels the order as soon as the venue has it."""
+
+    def on_order(self, order: OrderEvent) -> None:
+        if isinstance(order, OrderAcceptedEvent) and order.limit == self.limit:
+            self.cancel(order.order_id)
 
 
 class Grid(Strategy):

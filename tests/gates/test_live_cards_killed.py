@@ -1,5 +1,5 @@
 """Acceptance cards on restart and doubt, played by a process that is really killed in the middle, twice: as soon as its
-orders have arrived at the exchange, and as soon as the next process has asked what became of it."""
+orders or its cancel have arrived at the exchange, and as soon as the next process has asked what became of it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ spec = "{spec}"
 parameters = {parameters}
 """
 ONCE = f"{STRATEGIES}:Once"
+WITHDRAWS = f"{STRATEGIES}:Withdraws"
+GRID = f"{STRATEGIES}:Grid"
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -82,7 +84,7 @@ async def play(name: str, folder: Path, spec: str, parameters: str, orders: int)
             return venue.venue.asked.get(f"requests.{what}", 0)
 
         process = start(folder)
-        await until(venue, process, lambda: asked("place") >= orders)
+        await until(venue, process, lambda: asked("cancel" if spec == WITHDRAWS else "place") >= orders)
         process.kill()
         process.wait()
         before = asked("query")
@@ -151,12 +153,15 @@ def check(
         ("C01", ONCE, '{ quantity = "1" }'),
         ("C02a", ONCE, '{ quantity = "0.1", limit = "40000" }'),
         ("C02b", ONCE, '{ quantity = "0.1", limit = "40000" }'),
+        ("C03a", ONCE, '{ quantity = "0.1", limit = "40000" }'),
+        ("C07a", WITHDRAWS, '{ quantity = "0.1", limit = "40000" }'),
+        ("C07b", WITHDRAWS, '{ quantity = "0.1", limit = "40000" }'),
         ("C13", ONCE, '{ quantity = "0.3", limit = "40000" }'),
-        ("C47", f"{STRATEGIES}:Grid", "{ count = 14 }"),
+        ("C47", GRID, "{ count = 14 }"),
         ("C49", ONCE, '{ quantity = "0.1", limit = "40000" }'),
     ],
 )
 def test_a_run_that_is_killed_in_the_middle_passes_the_card(
     tmp_path: Path, name: str, spec: str, parameters: str
 ) -> None:
-    asyncio.run(play(name, tmp_path, spec, parameters, 1 if spec == ONCE else 14))
+    asyncio.run(play(name, tmp_path, spec, parameters, 14 if spec == GRID else 1))
