@@ -10,6 +10,7 @@ from gate_processes import kill_live
 from test_live_orders import finish, key, short_lag
 from test_live_stops import check, reasons
 
+from tickdeck.bootstrap import open_record
 from tickdeck.domain.events import OrderSubmittedEvent, RunResumed, StrategyDecisionEvent, TriggerFired
 from tickdeck.infrastructure.config import RunConfig, load_config
 
@@ -67,6 +68,17 @@ def from_file(path: str) -> RunConfig:
     return load_config(Path(path))
 
 
+def has_traded(data: Path) -> bool:
+    """Whether each trigger has fired, and both the rules and a trigger have ordered repeatedly."""
+    (folder,) = data.iterdir()
+    events = list(open_record(folder))
+    fired = {event.trigger_id for event in events if isinstance(event, TriggerFired)}
+    decided = [event.reason for event in events if isinstance(event, StrategyDecisionEvent)]
+    by_trigger = sum(reason.startswith("trigger more: ") for reason in decided)
+    entries = sum(reason.startswith("enter: ") for reason in decided)
+    return fired == {"more", "less", "held"} and by_trigger > 2 and entries > 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("venue_process", ["", "seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
 def test_a_configuration_alone_trades_live_is_killed_repeatedly_and_agrees_with_the_exchange(
@@ -75,18 +87,17 @@ def test_a_configuration_alone_trades_live_is_killed_repeatedly_and_agrees_with_
     path, data = tmp_path / "rules.toml", tmp_path / "data"
     path.write_text(FILE.format(url=venue_process))
     rng = random.Random(1)
-    for _ in range(4):
+    kills = 0
+    while kills < 4 or (kills < 30 and not has_traded(data)):  # a busy machine does less in as many turns
         kill_live(data, from_file, path, turns=rng.randrange(40, 150))
+        kills += 1
     (folder,) = data.iterdir()
     events = check(finish(folder), venue_process)
 
-    assert sum(isinstance(event, RunResumed) for event in events) == 4
-    fired = [event for event in events if isinstance(event, TriggerFired)]
-    assert {"more", "less", "held"} == {event.trigger_id for event in fired}
-    assert [event.trigger_id for event in fired].count("held") == 1
+    assert sum(isinstance(event, RunResumed) for event in events) == kills
+    assert has_traded(data)
+    fired = [event.trigger_id for event in events if isinstance(event, TriggerFired)]
+    assert fired.count("held") == 1
     orders = [event for event in events if isinstance(event, OrderSubmittedEvent)]
     assert {"dip", "operator"} <= {order.strategy_id for order in orders}
-    decided = [event.reason for event in events if isinstance(event, StrategyDecisionEvent)]
-    assert sum(reason.startswith("trigger more: ") for reason in decided) > 2
-    assert sum(reason.startswith("enter: ") for reason in decided) > 1
     assert "protect" in reasons(events)
