@@ -243,6 +243,18 @@ def test_an_exchange_is_checked_with_the_accounts_of_the_configuration(looked, m
     assert "the environment has no NOWHERE_API_KEY" in findings["credentials main"]["detail"]
 
 
+def test_the_key_of_the_environment_is_checked_if_a_live_run_would_use_it(looked, monkeypatch):
+    monkeypatch.delenv("BINANCE_API_KEY", raising=False)
+    limits = "max_order_notional = 1\nmax_position_notional = 1\nmax_daily_loss = 1\n"
+    strategy = '[[strategies]]\nspec = "market-maker"\n'
+    Path("run.toml").write_text(f'exchange = "binance"\nlive = true\nsymbols = ["BTCUSDT"]\n[risk]\n{limits}{strategy}')
+
+    _, findings = looked("--config", "run.toml", "--exchange", "binance", "--url", "http://127.0.0.1:9")
+
+    assert findings["credentials main"]["ok"] is False
+    assert "the environment has no BINANCE_API_KEY" in findings["credentials main"]["detail"]
+
+
 def test_an_address_without_an_exchange_is_refused(tickdeck):
     result = tickdeck("doctor", "--testnet")
 

@@ -121,6 +121,7 @@ def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: b
     import asyncio
 
     from tickdeck.errors import ConfigError, TickdeckError
+    from tickdeck.infrastructure.accounts import AccountConfig
     from tickdeck.infrastructure.config import RunConfig, load_config
     from tickdeck.infrastructure.doctor import Finding, exchange_findings
     from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
@@ -142,8 +143,12 @@ def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: b
     if url is None and not testnet and config.exchange == exchange:
         url, testnet = config.exchange_url, config.testnet
 
+    accounts = dict(config.accounts)
+    if config.live and config.exchange == exchange and all(one.exchange != exchange for one in accounts.values()):
+        accounts["main"] = AccountConfig(exchange=exchange, credentials=f"env:{exchange.upper()}")  # as the run does
+
     async def check(name: str) -> list[Finding]:
-        return [finding async for finding in exchange_findings(name, config.accounts, url=url, testnet=testnet)]
+        return [finding async for finding in exchange_findings(name, accounts, url=url, testnet=testnet)]
 
     return [*found, *asyncio.run(check(exchange))]
 
