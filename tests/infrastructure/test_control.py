@@ -398,3 +398,12 @@ def test_a_command_for_an_unknown_symbol_is_refused_and_the_known_ones_are_named
     assert answer.problems == (f"{command}: 'BTCEUR' is not a symbol of this run; its symbols are ETHUSDT, XRPUSDT",)
     assert not answer.accepted
     assert not events
+
+
+def test_a_file_that_halts_and_cannot_be_read_halts_too(tmp_path: Path) -> None:
+    (tmp_path / "HALT").mkdir()
+
+    command = ordered_halt(tmp_path)
+
+    assert command is not None
+    assert command.reason == f"{tmp_path / 'HALT'} cannot be read: Is a directory"
