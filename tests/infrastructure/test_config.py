@@ -236,7 +236,6 @@ def test_a_seed_that_no_event_can_hold_is_refused(seed: int) -> None:
         ("attempts = 101", "copy[0].attempts is 101; give a whole number from 1 to 100"),
         ('name = "a b"', "copy[0].name is 'a b'; use letters, digits, '-' and '_', beginning with a letter"),
         ('name = "risk"', "copy[0].name is 'risk', that of the run's own orders; give another one"),
-        ('name = "ema-cross"', "copy: a strategy is called 'ema-cross', too; give the copy another name"),
     ],
 )
 def test_a_copy_that_makes_no_sense_is_one_clear_line(tmp_path: Path, line: str, message: str) -> None:

@@ -216,8 +216,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
         if self.account and self.account not in self.accounts:
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
-        names = [one.name or one.spec.rpartition(":")[2] for one in self.strategies]
-        check_copies(self.copy, self.accounts, names)
+        check_copies(self.copy, self.accounts)
         if self.limits is not None and (one := self.limits.of_one_order):
             raise ConfigError(f"limits.{one} is about a single order; give it under [risk] or for an account")
         for strategy in self.strategies:

@@ -157,11 +157,9 @@ def _number(name: str, value: object) -> Decimal:
     return number
 
 
-def check_copies(
-    copies: Sequence[CopyConfig], accounts: Mapping[str, AccountConfig], strategies: Sequence[str]
-) -> None:
-    """Raise ``ConfigError`` for all followers that are no account, copies with the name of another one or of one of the
-    ``strategies``, and accounts that follow each other in a circle."""
+def check_copies(copies: Sequence[CopyConfig], accounts: Mapping[str, AccountConfig]) -> None:
+    """Raise ``ConfigError`` for all followers that are no account, copies with the name of another one, and accounts
+    that follow each other in a circle."""
     names: dict[str, None] = {}
     mistakes: list[str] = []
     for copy in copies:
@@ -172,8 +170,6 @@ def check_copies(
             mistakes.append(f"copy: leader is {copy.leader!r}; describe it under [accounts.{who}]")
         if copy.copy_name in names:
             mistakes.append(f"copy: two are called {copy.copy_name!r}; give one of them another name")
-        if copy.copy_name in strategies:
-            mistakes.append(f"copy: a strategy is called {copy.copy_name!r}, too; give the copy another name")
         names[copy.copy_name] = None
     follows = [(copy.leader.removeprefix("account:"), copy.follower) for copy in copies if "account:" in copy.leader]
     for first in dict.fromkeys(leader for leader, _ in follows):
