@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import random
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from gate_runs import STRATEGIES, config, play
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.bootstrap import open_record, verify_run
+from tickdeck.bootstrap import Run, open_record, verify_run
 from tickdeck.domain.events import OrderFilledEvent, OrderPartiallyFilledEvent
 from tickdeck.infrastructure.config import StrategyConfig, TapeConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 
+Fill = OrderFilledEvent | OrderPartiallyFilledEvent
 D = Decimal
 EVERY, QUANTITY, FEE = 40, D("0.01"), D("0.001")
 FILES = ["candles-5m-BTCUSDT-20250403-20250702.csv.gz", "candles-5m-ETHUSDT-20250403-20250702.csv.gz"]
@@ -76,6 +78,57 @@ def fee(price: Decimal) -> Decimal:
     return (price * QUANTITY * FEE).quantize(D("1E-8"), ROUND_HALF_EVEN)
 
 
+def filled(path: Path, symbol: str, terms: dict[str, str], sign: int, folder: Path) -> tuple[Run, list[Fill]]:
+    """A run of the same rules with the candles of a file, and its fills."""
+    strategy = StrategyConfig(
+        spec=f"{STRATEGIES}:Periodic", parameters={"side": "buy" if sign > 0 else "sell", **terms}
+    )
+    tapes = (TapeConfig(path=str(path), symbol=symbol),)
+    wanted = msgspec.structs.replace(
+        config(tapes=()), strategies=(strategy,), tapes=tapes, duration=None, paper=PaperConfig(short_selling=True)
+    )
+    run = play(wanted, folder)
+    query = TapeQuery(types=("order.filled", "order.partially_filled"))
+    return run, [e for e in open_record(run.folder, query) if isinstance(e, Fill)]
+
+
+def candles_with_jumps(path: Path, seed: int) -> None:
+    """1,000 candles of five minutes, of which many open far from the close before them."""
+    draw = random.Random(seed)
+    close = D(draw.choice([5_000, 20_000, 80_000]))
+    spread = draw.choice([0.0005, 0.002, 0.01])
+
+    def moved(price: Decimal) -> Decimal:
+        return cents(price * (1 + D(str(round(draw.gauss(0, spread), 6)))))
+
+    with gzip.open(path, "wt") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timestamp", "open", "high", "low", "close", "volume"])
+        for n in range(1_000):
+            first = moved(close) if draw.random() < 0.5 else close
+            last, other = moved(first), moved(first)
+            close = last
+            high, low = max(first, last, other), min(first, last, other)
+            rows.writerow([1_743_638_400 + n * 300, first, high, low, last, 1_000])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
+@pytest.mark.parametrize("terms", [FIXED, TRAILING], ids=["fixed", "trailing"])
+@pytest.mark.parametrize("seed", range(3))
+def test_stops_and_targets_agree_when_the_market_jumps_between_candles(
+    tmp_path: Path, seed: int, terms: dict[str, str], sign: int
+) -> None:
+    path = tmp_path / "candles-5m-BTCUSDT.csv.gz"
+    candles_with_jumps(path, seed)
+
+    fills = filled(path, "BTCUSDT", terms, sign, tmp_path / "run")[1]
+
+    theirs = list(independent(path, terms, sign))
+    assert [(fill.side.value, fill.price, fill.fee) for fill in fills] == theirs
+    assert len(theirs) > 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
 @pytest.mark.parametrize("terms", [FIXED, TRAILING], ids=["fixed", "trailing"])
@@ -84,17 +137,8 @@ def test_stops_and_targets_fill_as_in_an_independent_backtest(
     shared: Path, tmp_path: Path, name: str, terms: dict[str, str], sign: int
 ) -> None:
     path = shared / "market-data" / name
-    symbol = name.split("-")[2]
-    side = "buy" if sign > 0 else "sell"
-    strategy = StrategyConfig(spec=f"{STRATEGIES}:Periodic", parameters={"side": side, **terms})
-    tapes = (TapeConfig(path=str(path), symbol=symbol),)
-    wanted = msgspec.structs.replace(
-        config(tapes=()), strategies=(strategy,), tapes=tapes, duration=None, paper=PaperConfig(short_selling=True)
-    )
-    run = play(wanted, tmp_path)
+    run, fills = filled(path, name.split("-")[2], terms, sign, tmp_path)
 
-    query = TapeQuery(types=("order.filled", "order.partially_filled"))
-    fills = [e for e in open_record(run.folder, query) if isinstance(e, OrderFilledEvent | OrderPartiallyFilledEvent)]
     theirs = list(independent(path, terms, sign))
 
     assert [(fill.side.value, fill.price, fill.fee) for fill in fills] == theirs

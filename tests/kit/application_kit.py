@@ -265,6 +265,7 @@ class Core:
             limits,
             clock=kernel.clock.now,
             price=self.market_data.price,
+            close_ts=self.market_data.close_ts,
             portfolio=self.portfolio,
             instrument=current,
             why_closed=self.instruments.why_closed,

@@ -112,6 +112,7 @@ def build_accounts(
             one.limits,
             clock=kernel.clock.now,
             price=market_data.price,
+            close_ts=market_data.close_ts,
             portfolio=portfolio,
             instrument=instrument,
             why_closed=why_closed,

@@ -45,6 +45,7 @@ class Market:
         "book_gap",
         "builders",
         "candle_end",
+        "close",
         "gaps",
         "jumped_at",
         "jumps",
@@ -70,6 +71,7 @@ class Market:
         self.jumped_at = 0
         self.magnitude: int | None = None  # the power of ten of the price that was seen last
         self.candle_end = 0  # of the last one from a file, ns UTC
+        self.close: Price | None = None  # of the same candle
         self.builders = tuple(CandleBuilder(symbol, timeframe) for timeframe in candles.from_trades())
         self.resamplers = tuple(CandleResampler(symbol, timeframe) for timeframe in candles.from_candles())
 
@@ -160,6 +162,12 @@ class MarketDataEngine:
         """The last price of a symbol; ``None`` if there is none yet."""
         market = self.markets.get(symbol)
         return market.price if market is not None else None
+
+    def close_ts(self, symbol: str) -> int:
+        """When the candle ended whose close is the last price of a symbol (ns UTC); 0 if trades or quotes give the
+        price."""
+        market = self.markets.get(symbol)
+        return market.candle_end if market is not None and market.last_price == market.close else 0
 
     def prices(self) -> dict[str, Decimal]:
         """The last price of every symbol that has one."""
@@ -266,7 +274,7 @@ class MarketDataEngine:
             if price.adjusted() != market.magnitude:
                 market.check_jump(before, price, candle.ts_ingress)
             before = price
-        market.last_price = candle.close
+        market.last_price = market.close = candle.close
         if 0 < market.candle_end < candle.open_ts:
             expected = market.candle_end
             for resampler in market.resamplers:

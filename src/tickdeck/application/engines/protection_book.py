@@ -286,7 +286,7 @@ class ProtectionBook:
         if entry is not None:
             opened = EXACT.multiply(lots.close(fill.strategy_id, change), 1 if change * entry.side.sign > 0 else -1)
             self._cut(lots)
-            entry.enter(fill.quantity, opened, fill.price, fill.ts)
+            entry.enter(fill.quantity, opened, fill.price, fill.ts, took=fill.liquidity == "taker")
             if entry.protection_id in self._ended:
                 del self._ended[entry.protection_id]
                 self._live.setdefault(entry.symbol, {})[entry.protection_id] = entry

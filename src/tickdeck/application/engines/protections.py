@@ -80,6 +80,7 @@ class Protections:
         approve: Callable[[str, ActionIntent], None],
         submit: Callable[[str, ActionIntent], None],
         price: Callable[[str], Price | None],
+        close_ts: Callable[[str], int],
         instrument: Callable[[str], Instrument],
         why_not: Callable[[str], str],
         new_order_id: Callable[[], str],
@@ -89,6 +90,8 @@ class Protections:
         owner: str = _RISK,
     ) -> None:
         """``approve(strategy_id, intent)`` approves an intent, ``submit(...)`` reviews and approves it.
+        ``price(symbol)`` is the last price (quote), the close of the candle that ended at ``close_ts(symbol)`` (ns
+        UTC; 0 for a trade or a quote).
         ``why_not(symbol)`` says why not even a reducing order may be sent. ``new_order_id()`` gives the next decision's
         order an id. ``account``: its id and its owner. ``owners()`` returns what each strategy holds, by symbol.
         ``owner``: of the timers."""
@@ -97,6 +100,7 @@ class Protections:
         self._approve = approve
         self._submit = submit
         self._price = price
+        self._close_ts = close_ts
         self._instrument = instrument
         self._why_not = why_not
         self._new_order_id = new_order_id
@@ -328,7 +332,7 @@ class Protections:
         if self._end_if_over(p) or self.book.is_held_back(p) or p.timer_id:
             return
         if not p.triggered:
-            price = self._price(p.symbol)
+            price = self._newest_price(p)
             if price is not None and p.held:
                 p.triggered = p.reached(price, price)
         if p.triggered:
@@ -337,6 +341,12 @@ class Protections:
         plan = self._plan(p)
         if plan is not None:
             self._place(p, plan, "rest" if p.attempts else "protect")
+
+    def _newest_price(self, p: Protection) -> Price | None:
+        """The last price, or what the entry paid since: candles do not show what came between a close and a fill."""
+        if 0 < self._close_ts(p.symbol) <= p.taken_at:
+            return p.taken
+        return self._price(p.symbol)
 
     def _withdraw_entry(self, p: Protection) -> None:
         """One of the prices was reached, so no more is entered."""

@@ -121,6 +121,7 @@ class RiskEngine:
         *,
         clock: Callable[[], int],
         price: Callable[[str], Price | None],
+        close_ts: Callable[[str], int],
         portfolio: PortfolioEngine,
         instrument: Callable[[str], Instrument],
         why_closed: Callable[[str], str] = lambda symbol: "",
@@ -131,8 +132,9 @@ class RiskEngine:
         margin: MarginTerms | None = None,
         owner: str = component,
     ) -> None:
-        """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
-        and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
+        """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote), the close of the candle
+        that ended at ``close_ts(symbol)`` (ns UTC; 0 for a trade or a quote). Risk counts positions and open orders
+        itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
         is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover.
         ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes.
         ``amendment``: what the venue can change of an open order.
@@ -211,6 +213,7 @@ class RiskEngine:
             approve=self._approve,
             submit=self._review_order,
             price=price,
+            close_ts=close_ts,
             instrument=instrument,
             why_not=self._why_no_exit,
             new_order_id=lambda: client_order_id(nonce, bus.next_id()),

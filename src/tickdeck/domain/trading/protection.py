@@ -69,6 +69,7 @@ class Protection:
 
     - ``held``: what is to be protected (base), after fees in base. ``entered`` and ``cost``: what the entry filled
       (base), and for how much (quote). ``best``: the best price since (quote).
+    - ``taken``: the price (quote) at which the entry took last, as a market order does, at ``taken_at`` (ns).
     - ``closes``: its entry was sent when there was a protected position on the other side, which it closes first.
     - ``is_of_account``: an operator protects the account's position, whoever opened it.
     - ``triggered``: the price that was reached: ``stop``, ``target``, ``trailing``, or empty.
@@ -100,6 +101,8 @@ class Protection:
         "side",
         "strategy_id",
         "symbol",
+        "taken",
+        "taken_at",
         "terms",
         "timer_id",
         "triggered",
@@ -123,6 +126,8 @@ class Protection:
         self.cost: Money = EXACT.multiply(event.quantity, event.price)
         self.best: Price | None = event.price or None
         self.began = event.ts_ingress if event.quantity else 0  # when the entry was filled first, ns
+        self.taken: Price | None = None
+        self.taken_at = 0
         self.exit: ExitOrder | None = None
         self.triggered = ""
         self.is_refused = self.is_suspended = False
@@ -223,11 +228,13 @@ class Protection:
         self.terms = terms
         self.triggered, self.is_refused, self.is_suspended, self.is_told = "", False, False, False
 
-    def enter(self, quantity: Quantity, received: Quantity, price: Price, ts: int) -> None:
+    def enter(self, quantity: Quantity, received: Quantity, price: Price, ts: int, *, took: bool) -> None:
         """The entry was filled at ``ts`` (ns): ``quantity`` at ``price``, of which ``received`` is left after fees
-        (base)."""
+        (base). ``took``: it did not rest before."""
         if not self.entered:
             self.began = ts
+        if took:
+            self.taken, self.taken_at = price, ts
         self.entered = EXACT.add(self.entered, quantity)
         self.cost = EXACT.fma(quantity, price, self.cost)
         self.held = EXACT.add(self.held, received)
