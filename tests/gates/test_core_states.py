@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from gate_runs import DIP, TRIGGERS, config, head_of_capture, looking_up_often, prove, rows, state
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from running import tickdeck
 from same_objects import differences
@@ -184,6 +184,14 @@ def test_a_run_goes_on_from_any_snapshot_as_it_did(tmp_path: Path, kind: str) ->
     short=st.booleans(),
     cut=st.integers(1, 40),
     commands=st.lists(st.sampled_from(COMMANDS), max_size=4),
+)
+@example(  # it fails after it was paused and activated
+    seed=60,
+    names=["Faulty"],
+    jitter=3492,
+    short=True,
+    cut=11,
+    commands=["strategy-pause", "strategy-activate", "flatten"],
 )
 def test_any_run_goes_on_from_its_snapshot(
     tmp_path_factory: pytest.TempPathFactory,

@@ -9,10 +9,7 @@ from application_kit import BTC, MS, SECOND, Core
 from diary_kit import Diary, buy_one
 
 from tickdeck.application.strategies import Strategy
-from tickdeck.domain.events import (
-    DomainEvent,
-    HandlerFailed,
-)
+from tickdeck.domain.events import CommandReceived, DomainEvent, HandlerFailed, TickEvent
 
 
 def boom(_: Strategy) -> None:
@@ -81,3 +78,22 @@ def test_a_strategy_that_fails_at_its_start_is_paused_from_the_start() -> None:
 
     assert stillborn.heard == []
     assert core.of("system.handler_failed")[0].payload["handler"] == "stillborn.on_start"
+
+
+def test_a_strategy_that_failed_receives_nothing_after_an_update_that_changes_what_it_needs() -> None:
+    class Eager(Diary):
+        quotes: bool = False
+
+        def required_events(self) -> tuple[type[DomainEvent], ...]:
+            return (TickEvent,) if self.quotes else ()
+
+        def on_event(self, event: DomainEvent) -> None:
+            self.heard.append(event.event_type)
+
+    eager = Eager({1: boom})
+    core = Core({"eager": eager}).start().trades("100")
+    core.feed(CommandReceived(command="strategy-update", arguments={"strategy_id": "eager", "quotes": "true"}))
+    core.trades("101")
+
+    assert eager.quotes
+    assert eager.heard == ["start", "trade 100"]

@@ -206,6 +206,7 @@ class StrategyEngine:
         strategy_id = failed.component.removeprefix(STRATEGY)
         if failed.component != strategy_id and strategy_id in self.strategies and strategy_id not in self.paused:
             reason = f"{failed.handler} failed on {failed.failed_event_type} {failed.failed_event_id}: {failed.error}"
+            self._subscriptions.mute(strategy_id)
             self._change(self.definitions[strategy_id].pause(reason))
 
     # -- life ---------------------------------------------------------------------------------------------------
