@@ -25,6 +25,7 @@ from tickdeck.domain.events import (
     StrategyDecisionEvent,
     TradingHalted,
     TransferKind,
+    VenueBalanceReported,
     VenueExternalFillReported,
     VenueExternalOrderReported,
     VenueFillReported,
@@ -347,6 +348,28 @@ def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_res
     assert all(resumed.seq < event.seq < first.seq for event in fills)
     assert not of(run, AccountDifferenceFound)
     assert run.remarks == []
+
+
+def test_a_resume_is_no_reading_of_a_balance_that_was_nothing_at_the_start(tmp_path: Path) -> None:
+    """Fills from while the run was down come later, so two resumes, the first of which was killed, would prove a
+    difference."""
+
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            act(venue, "withdraw", asset="BTC", amount="2")
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            await drive(run)
+            run = resume_run(run.folder)
+            assert isinstance(run, LiveRun)
+            await drive(run)
+            return run
+
+    run = asyncio.run(work())
+
+    (resumed,) = of(run, RunResumed)
+    reported = [(event.currency, event.seq > resumed.seq) for event in of(run, VenueBalanceReported)]
+    assert ("BTC", False) in reported
+    assert ("BTC", True) not in reported
 
 
 def test_the_market_data_and_the_account_share_the_limits_of_their_address(tmp_path: Path) -> None:

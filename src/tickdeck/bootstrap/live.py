@@ -336,7 +336,7 @@ class LiveRun(Session):
                 self.remarks.append(text)
             if driver.is_resumed:
                 for trading, account in zip(tradings, self.core.accounts, strict=bool(tradings)):
-                    trading.recover(account.portfolio.account.balances)
+                    trading.recover(account.portfolio.known)
                 if tradings:
                     self._take_instruments(tradings[0].venue)  # what is due is decided by what holds now
                 if isinstance(self._feed, ListingFeed):

@@ -78,6 +78,15 @@ def test_two_readings_in_the_same_moment_are_one() -> None:
     assert core.of("account.difference_found") == []
 
 
+def test_a_balance_of_nothing_that_was_reported_is_known() -> None:
+    core = Core().start("1000")
+    assert core.portfolio.known == ("USDT",)
+    reading(core, "0", currency="BTC")
+
+    assert core.portfolio.known == ("USDT", "BTC")
+    check_fold(core)
+
+
 def test_a_difference_that_two_readings_show_is_found_with_both_figures_and_halts_trading() -> None:
     core = Core().start("1000")
     for _ in range(4):

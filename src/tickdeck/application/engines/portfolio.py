@@ -141,6 +141,12 @@ class PortfolioEngine:
         return self.account.quote
 
     @property
+    def known(self) -> tuple[str, ...]:
+        """The currencies whose balance is known. One that was reported as 0 and has had no bookings is not among the
+        account's balances, but a second report of it is a reading and no first balance."""
+        return tuple(dict.fromkeys((*self.account.balances, *self._reported)))
+
+    @property
     def account_id(self) -> str:
         return self.account.account_id
 
