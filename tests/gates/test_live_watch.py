@@ -15,12 +15,14 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.live_watch import LiveWatch, WatchedAccount
 from tickdeck.domain.events import (
     CommandReceived,
+    NotificationAlert,
     OrderCancelRequestedEvent,
     SystemWarning,
     TradeEvent,
     TradingHalted,
     TradingResumed,
 )
+from tickdeck.errors import VenueUnavailable
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
 from tickdeck.infrastructure.surroundings import TapeCheck, WatchConfig
@@ -78,7 +80,7 @@ class Rig:
         """Make a look after each of these seconds."""
         for seconds in after or (0.5,):
             self.clock.passed += round(seconds * S)
-            await self.watch.look()
+            self.watch.look()
 
     def said(self) -> list[str]:
         """The warnings, halts and resumes on the tape, in order."""
@@ -164,6 +166,51 @@ async def test_a_second_fault_is_told_and_trading_resumes_when_both_are_over() -
     broken = "binance/orders does not work (OutcomeUnknown)"
     stalled = "the disk has written nothing for 5 s, so the tape is behind; only cancels leave"
     assert rig.said() == [broken, f"trading.halted: {broken}", stalled, GONE]
+
+
+class Asked:
+    """An exchange that is asked whether it answers."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.questions = 0
+
+    async def answers(self) -> bool:
+        self.questions += 1
+        return await self.answer
+
+
+@in_loop
+async def test_maintenance_halts_once_and_ends_when_the_exchange_answers() -> None:
+    rig = Rig(pause=None)
+    account = rig.watch._accounts[0]
+    account.exchange = exchange = Asked()  # type: ignore[assignment]
+    account.circuits.hear(BreakerTransition("binance/orders", BreakerState.CLOSED, BreakerState.OPEN, "503"))
+    await rig.look()
+    for questions in range(1, 4):
+        await rig.look(30, 0.5, 0.5)
+        await asyncio.sleep(0)
+        assert exchange.questions == questions
+        exchange.answer.set_exception(VenueUnavailable("503"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        exchange.answer = asyncio.get_running_loop().create_future()
+        await rig.look()
+        assert rig.is_halted
+
+    exchange.answer.set_result(True)
+    await rig.look(30)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await rig.look(0.5, 0.5)
+
+    broken = "binance/orders does not work (503)"
+    assert rig.said() == [broken, f"trading.halted: {broken}", GONE]
+    alerts = [event.text for event in rig.core.tape.events if isinstance(event, NotificationAlert)]
+    assert alerts == [
+        f"trading is halted: {broken} (open orders: 0 being cancelled, 1 left)",
+        "trading resumes: nothing is wrong around the run any more",
+    ]
 
 
 @in_loop

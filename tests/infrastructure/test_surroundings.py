@@ -177,20 +177,49 @@ def test_resident_memory_is_that_of_this_process() -> None:
     del block
 
 
-def test_an_exchange_that_fails_is_a_problem_until_it_answers_or_may_be_tried_again() -> None:
-    def transition(after: BreakerState) -> BreakerTransition:
-        return BreakerTransition("binance/orders", BreakerState.CLOSED, after, "VenueUnavailable")
+def orders_breaker(after: BreakerState) -> BreakerTransition:
+    return BreakerTransition("binance/orders", BreakerState.CLOSED, after, "VenueUnavailable")
 
+
+def test_an_exchange_that_fails_is_a_problem_until_a_call_succeeds() -> None:
     check = CircuitCheck()
     assert check.problem(0) == ""
-    check.hear(transition(BreakerState.OPEN))
-    assert check.problem(S) == check.problem(30 * S) == "binance/orders does not work (VenueUnavailable)"
-    assert check.problem(31 * S) == ""
+    check.hear(orders_breaker(BreakerState.OPEN))
+    assert check.problem(S) == check.problem(90 * S) == "binance/orders does not work (VenueUnavailable)"
 
-    check.hear(transition(BreakerState.OPEN))
-    assert check.problem(40 * S) != ""
-    check.hear(transition(BreakerState.CLOSED))
-    assert check.problem(41 * S) == ""
+    check.hear(orders_breaker(BreakerState.HALF_OPEN))  # a call tries it
+    assert check.problem(91 * S) != ""
+    check.hear(orders_breaker(BreakerState.CLOSED))
+    assert check.problem(92 * S) == ""
+
+
+def test_it_is_asked_every_half_minute_while_it_does_not_answer() -> None:
+    check = CircuitCheck()
+    check.hear(orders_breaker(BreakerState.OPEN))
+    check.problem(0)
+    assert [check.is_due(now * S) for now in (29, 30)] == [False, True]
+    check.tried(30 * S, answered=False)
+    assert [check.is_due(now * S) for now in (59, 60)] == [False, True]
+    assert check.problem(60 * S) != ""
+
+    check.tried(60 * S, answered=True)
+    assert (check.problem(60 * S), check.is_due(600 * S)) == ("", False)
+
+
+def test_orders_that_fail_at_an_exchange_that_answers_are_tried_at_growing_distances() -> None:
+    check = CircuitCheck()
+    waits = []
+    for _ in range(7):
+        check.hear(orders_breaker(BreakerState.OPEN))
+        check.problem(0)
+        waits.append(next(second for second in range(10_000) if check.is_due(second * S)))
+        check.tried(waits[-1] * S, answered=True)
+    assert waits == [30, 60, 120, 240, 480, 600, 600]
+
+    check.hear(orders_breaker(BreakerState.CLOSED))
+    check.hear(orders_breaker(BreakerState.OPEN))
+    check.problem(0)
+    assert check.is_due(30 * S)
 
 
 def test_a_ban_is_told_once_until_it_is_over_or_longer_than_it_was_said() -> None:

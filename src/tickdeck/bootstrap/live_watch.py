@@ -12,7 +12,7 @@ from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Tape, TradingVenue
-from tickdeck.domain.events import CommandReceived, SystemWarning
+from tickdeck.domain.events import CommandReceived, NotificationAlert, SystemWarning
 from tickdeck.errors import ExchangeError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -31,9 +31,9 @@ from tickdeck.infrastructure.watchdog import Watchdog
 
 __all__ = ["LiveWatch", "WatchedAccount"]
 
+_OVER = "nothing is wrong around the run any more"
 _EVERY = 0.5  # seconds between two checks
 _S = 1_000_000_000
-_ANSWER_WITHIN = 5.0  # seconds that the exchange has for an answer
 _NEEDS_PROOF = ("clock", "pause", "handler")
 """After these, connections may be dead: trading resumes when market data has arrived and the exchange has answered."""
 
@@ -52,6 +52,31 @@ class WatchedAccount:
         self.checks: list[Check] = [self.circuits]
         self.causes: dict[str, str] = {}
         self.unproven: int | None = None  # what had been heard when the connections came into doubt
+        self._question: asyncio.Task[bool] | None = None
+
+    def answers(self) -> bool | None:
+        """Whether the exchange answers, which takes several calls: the first asks it, and ``None`` means that there is
+        no answer yet. The watch does not wait for it, because an exchange may take as long as a fault."""
+        if self.exchange is None:
+            return True
+        if self._question is None:
+            self._question = asyncio.create_task(_is_answered(self.exchange))
+        if not self._question.done():
+            return None
+        question, self._question = self._question, None
+        return question.result()
+
+    def close(self) -> None:
+        """Ask no longer."""
+        if self._question is not None:
+            self._question.cancel()
+
+
+async def _is_answered(exchange: ExchangeVenue) -> bool:
+    try:
+        return await exchange.answers()
+    except (ExchangeError, TimeoutError):
+        return False
 
 
 class LiveWatch:
@@ -113,11 +138,15 @@ class LiveWatch:
 
     async def run(self) -> None:
         """Look until cancelled. Raises the errors of the kernel."""
-        while True:
-            await self._clock.sleep(_EVERY)
-            await self.look()
+        try:
+            while True:
+                await self._clock.sleep(_EVERY)
+                self.look()
+        finally:
+            for account in self._accounts:
+                account.close()
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Make every check, and halt or resume accordingly."""
         now = self._clock.monotonic_ns()
         found = {check.name: text for check in self._checks if (text := check.problem(now))}
@@ -127,20 +156,22 @@ class LiveWatch:
             found["handler"] = f"{hang}; it has returned now"
         told: dict[str, None] = {}
         for account in self._accounts:
-            await self._look_at(account, found, now, told)
+            self._look_at(account, found, now, told)
         if hang:
             for account in self._accounts:
                 account.gateway.reopen()  # the halt is in force now
 
-    async def _look_at(self, account: WatchedAccount, common: dict[str, str], now: int, told: dict[str, None]) -> None:
+    def _look_at(self, account: WatchedAccount, common: dict[str, str], now: int, told: dict[str, None]) -> None:
         """Halt or resume one account. ``told`` collects what is wrong, so that it is told once for all accounts."""
         own = {check.name: text for check in account.checks if (text := check.problem(now))}
         found = own | common
         new = {name: text for name, text in found.items() if name not in account.causes}
         if any(name in _NEEDS_PROOF for name in new):
             account.unproven = self._heard()
-        if account.unproven is not None and not new and await self._is_proven(account, account.unproven):
+        if account.unproven is not None and not new and self._is_proven(account, account.unproven):
             account.unproven = None
+        if account.circuits.is_due(now) and (answered := account.answers()) is not None:
+            account.circuits.tried(now, answered=answered)  # the next look sees what that changed
         if account.unproven is not None:  # their cause is over, but the connections are still in doubt
             found = {name: text for name, text in account.causes.items() if name in _NEEDS_PROOF} | found
         account.causes = found
@@ -155,17 +186,13 @@ class LiveWatch:
             self._command(account, "halt", "; ".join(found.values()))
         elif not found and account.risk.gate.halted_by is HaltedBy.SURROUNDINGS:
             self._log.info("trading resumes", reason=account.risk.gate.closed_because)
-            self._command(account, "resume", "nothing is wrong around the run any more")
+            self._command(account, "resume", _OVER)
+            text = f"account {account.name} trades again: {_OVER}" if account.name else f"trading resumes: {_OVER}"
+            self._kernel.publish(NotificationAlert(text=text, source=SURROUNDINGS))
 
-    async def _is_proven(self, account: WatchedAccount, heard: int) -> bool:
+    def _is_proven(self, account: WatchedAccount, heard: int) -> bool:
         """Whether market data has arrived since then, and the exchange answers."""
-        if self._heard() <= heard:
-            return False
-        try:
-            async with asyncio.timeout(_ANSWER_WITHIN):
-                return account.exchange is None or await account.exchange.answers()
-        except (ExchangeError, TimeoutError):
-            return False
+        return self._heard() > heard and bool(account.answers())
 
     def _on_hang(self, text: str) -> None:
         """Called by the watchdog's thread, while the handler still runs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,7 @@ __all__ = [
 _S = 1_000_000_000  # ns in a second
 _SHORT_BAN = 5.0  # seconds; orders wait so long anyway
 _PROBE_AFTER = 30 * _S  # after which an open breaker lets a call through
+_LONGEST_WAIT = 600 * _S
 _SIZES = ("disk_free", "memory")
 _STATM = Path("/proc/self/statm")
 
@@ -190,27 +191,53 @@ class MemoryCheck:
 
 
 class CircuitCheck:
-    """The exchange failed several times in a row, so that nothing is sent to it now."""
+    """The exchange failed several times in a row, so that nothing is sent to it now.
+
+    That is over when a call succeeds. Calls of some kinds, such as orders, are not made meanwhile, so when ``is_due``,
+    ask the exchange something else: if it answers, it is over until such a call fails again. After that, the wait is
+    twice as long, up to ten minutes.
+    """
 
     name = "exchange"
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int | None, str]] = {}  # since when, and why, by breaker
+        self._waits: dict[str, int] = {}  # ns until it is tried, of those that were tried and have not succeeded
 
     def hear(self, transition: BreakerTransition) -> None:
-        """A breaker of the account changed its state."""
+        """A breaker of the account changed its state. While a call tries it, nothing has changed yet."""
         if transition.after is BreakerState.OPEN:
             self._open[transition.name] = (None, transition.reason)
-        else:
+        elif transition.after is BreakerState.CLOSED:
             self._open.pop(transition.name, None)
+            self._waits.pop(transition.name, None)
 
     def problem(self, now: int) -> str:
-        for name, (since, why) in list(self._open.items()):
+        for name, (since, why) in self._open.items():
             if since is None:
                 self._open[name] = (now, why)
-            elif now - since >= _PROBE_AFTER:
-                del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
         return "; ".join(f"{name} does not work ({why})" for name, (_, why) in self._open.items())
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is time to ask the exchange something."""
+        return any(self._are_due(now))
+
+    def tried(self, now: int, *, answered: bool) -> None:
+        """The exchange was asked something."""
+        for name in list(self._are_due(now)):
+            if answered:
+                del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
+                self._waits[name] = min(2 * self._wait(name), _LONGEST_WAIT)
+            else:
+                self._open[name] = (now, self._open[name][1])
+
+    def _are_due(self, now: int) -> Iterator[str]:
+        for name, (since, _) in self._open.items():
+            if since is not None and now - since >= self._wait(name):
+                yield name
+
+    def _wait(self, name: str) -> int:
+        return self._waits.get(name, _PROBE_AFTER)
 
 
 class BanCheck:
