@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
+from tickdeck.application.engines.strategies import why_no_owner
 from tickdeck.application.signals import built_in_signal
 from tickdeck.application.units import duration_ns
 from tickdeck.domain.events import DIFFERENCES
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
-from tickdeck.domain.trading import FOR_ALL
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.archive_policy import ArchiveConfig
@@ -70,10 +70,8 @@ class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def __post_init__(self) -> None:
         _check_types(self)
-        if self.name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
-            raise ConfigError(f"name is {self.name!r}; use letters, digits, '-' and '_', beginning with a letter")
-        if self.name and self.name in FOR_ALL:
-            raise ConfigError(f"name is {self.name!r}, that of the run's own orders; give another one")
+        if self.name and (why := why_no_owner(self.name)):
+            raise ConfigError(why)
 
 
 class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.engines import CopySettings
+from tickdeck.application.engines.strategies import why_no_owner
 from tickdeck.application.units import duration_ns, share_of
-from tickdeck.domain.trading import FOR_ALL, CopyRule, CopySizing, terms_from_text
+from tickdeck.domain.trading import CopyRule, CopySizing, terms_from_text
 from tickdeck.domain.values import Money
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
@@ -64,10 +64,8 @@ class CopyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             mistakes.append(f"exits is {self.exits!r}; give 'copied' or 'own'")
         if not 1 <= self.attempts <= _MOST_ATTEMPTS:
             mistakes.append(f"attempts is {self.attempts}; give a whole number from 1 to {_MOST_ATTEMPTS}")
-        if self.name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
-            mistakes.append(f"name is {self.name!r}; use letters, digits, '-' and '_', beginning with a letter")
-        if self.name and self.name in FOR_ALL:
-            mistakes.append(f"name is {self.name!r}, that of the run's own orders; give another one")
+        if self.name and (why := why_no_owner(self.name)):
+            mistakes.append(why)
         try:
             self.settings()
         except ConfigError as error:

@@ -73,10 +73,11 @@ def handler_context(bus: object) -> Context:
 
 
 def leave_mailbox() -> bool:
-    """For an async handler: its event counts as handled now, and the mailbox goes on with the next one in another task,
-    while the handler does in its own task what others need not wait for. An error after this is not retried.
+    """Let the mailbox go on with its next event, while the async handler that calls this continues in its own task.
 
-    Returns False, and changes nothing, outside a handler's own task and for a dead letter that was sent again."""
+    The event counts as handled from now on: an error after this is neither retried nor a dead letter, and nobody waits
+    for the rest, so keep a reference to the task. Returns False, and changes nothing, outside a handler's own task and
+    for a dead letter that was sent again."""
     handling = HANDLING.get()
     if handling is None or handling.over or handling.mailbox is None:
         return False

@@ -86,9 +86,9 @@ class TradeHandler:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """``exchange(account_id)`` is the account's exchange, always the same one; a ``KeyError`` of it is raised as a
-        ``ConfigError``. ``sleep(seconds)`` paces retries and
-        readings: that of a clock. Raises ``ConfigError`` if one of them is no function."""
+        """``exchange(account_id)`` is the account's exchange, always the same one. If it raises a ``KeyError``, the
+        account has none, and the use case raises a ``ConfigError``. ``sleep(seconds)`` paces retries and readings: that
+        of a clock. Raises ``ConfigError`` if one of them is no function."""
         for name, function in (("unit_of_work", unit_of_work), ("exchange", exchange), ("sleep", sleep)):
             check_function(type(self).__name__, name, function, optional=False)
         check_methods(type(self).__name__, "open_trades", open_trades, "of", "all")

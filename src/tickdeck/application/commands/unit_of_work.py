@@ -47,8 +47,7 @@ class UnitOfWork:
     ``commit`` saves the raised events of all aggregates as one unit. Once they are durable, it publishes them: handlers
     of the bus get them in their order, plain ones before ``commit`` returns. If the disk fails, no handler gets them.
     If the process dies in between, an async handler with a ``name`` gets them in the next process; a plain handler
-    does not, also with a ``name``. A handler that
-    raises affects neither the commit nor other handlers; the event becomes a dead letter.
+    never does. A handler that raises affects neither the commit nor other handlers; the event becomes a dead letter.
 
     What is published directly on the bus meanwhile is handled within its ``publish``, so perhaps before them.
 

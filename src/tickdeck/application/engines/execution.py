@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.account_bus import CoreBus
-from tickdeck.application.engines.venue_refusals import PERSONS, VenueRefusals, described
+from tickdeck.application.engines.venue_refusals import PERSONS, VenueRefusals, describe_order
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
@@ -50,7 +50,6 @@ _LONGEST_RETRY_NS = 60 * _SECOND
 _ALERT_AFTER_NS = 30 * _SECOND
 _ALERT_AGAIN_NS = 3600 * _SECOND
 _ALERT_AT_REFUSAL = 5  # of a cancel, after 15 s
-_SETTLED = "settled by a person"
 _DOUBT = "doubt/"  # begins the name of a timer for an alert; the others are named by their order
 _CLOSED_KEPT = 10_000
 """How many ended orders are kept for late reports."""
@@ -214,8 +213,8 @@ class ExecutionEngine:
             self._tell(order, conclusions)
         if before is OrderStatus.REJECTED and order.status is not before:
             self._alert(
-                f"order {described(order)} was taken for dead, but the venue reports it: it is {order.status.value} "
-                "and counts as ours again. Look at the account and at what was done since"
+                f"order {describe_order(order)} was taken for dead, but the venue reports it: it is "
+                f"{order.status.value} and counts as ours again. Look at the account and at what was done since"
             )
 
     def on_not_found(self, report: VenueOrderNotFound) -> None:
@@ -241,14 +240,16 @@ class ExecutionEngine:
             message = f"settle: order {order_id} {state}"
             self._kernel.publish(SystemWarning(component=self.component, message=message))
             return
-        self._end_doubt(order, f"{_SETTLED}: {command.reason or 'no reason given'}", command.ts)
+        reason = f"settled by a person: {command.reason or 'no reason given'}"
+        self._end_doubt(order, reason, command.ts, is_settled=True)
 
-    def _end_doubt(self, order: Order, reason: str, ts: int) -> None:
+    def _end_doubt(self, order: Order, reason: str, ts: int, *, is_settled: bool = False) -> None:
+        """``is_settled``: a person ended it, and need not be told."""
         conclusions = order.conclude_rejected(reason, ts)
         self._recount(order, order.missing)
         self._kernel.publish_all(conclusions)
-        if reason.startswith(_SETTLED):
-            self._wishes.amends.pop(order.order_id, None)
+        if is_settled:
+            self._wishes.forget(order.order_id)
         else:
             self._tell(order, conclusions)
 
@@ -265,7 +266,7 @@ class ExecutionEngine:
         self._refusals[order.order_id] = before + 1
         if before + 1 == _ALERT_AT_REFUSAL:
             self._alert(
-                f"order {described(order)} is not cancelled yet, {_ALERT_AT_REFUSAL} requests failed: "
+                f"order {describe_order(order)} is not cancelled yet, {_ALERT_AT_REFUSAL} requests failed: "
                 f"{refused.reason}. It is tried again, at least once a minute"
             )
         delay = min(_FIRST_RETRY_NS << min(before, 10), _LONGEST_RETRY_NS)
@@ -328,7 +329,7 @@ class ExecutionEngine:
         """Alert a person about an order in doubt, and do so again later."""
         order = self._open[order_id]
         self._alert(
-            f"order {described(order)} is in doubt: it is not known whether the venue has it ({order.reason}). It "
+            f"order {describe_order(order)} is in doubt: it is not known whether the venue has it ({order.reason}). It "
             "keeps its capital and is not sent again. Look it up at the venue; `tickdeck cancel` cancels it there, "
             "`tickdeck settle` ends it here if the venue does not have it"
         )

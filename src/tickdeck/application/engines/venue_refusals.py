@@ -19,7 +19,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, plain
 
-__all__ = ["PERSONS", "VenueRefusals", "described"]
+__all__ = ["PERSONS", "VenueRefusals", "describe_order"]
 
 _RISK = "risk"
 PERSONS = (OPERATOR, _RISK)
@@ -52,11 +52,15 @@ class VenueRefusals:
         for event in conclusions:
             if isinstance(event, OrderAmendedEvent | OrderAmendRejectedEvent):
                 if self._answered(event) and isinstance(event, OrderAmendRejectedEvent):
-                    yield f"order {described(order)} was not amended, and stays as it is: {event.reason}"
+                    yield f"order {describe_order(order)} was not amended, and stays as it is: {event.reason}"
             elif order.strategy_id in PERSONS and not order.protects:
                 yield from _ended(order, event)
         if not order.is_open:
-            self.amends.pop(order.order_id, None)
+            self.forget(order.order_id)
+
+    def forget(self, order_id: str) -> None:
+        """The order has ended: its amends get no answer."""
+        self.amends.pop(order_id, None)
 
     def recall(self, event: DomainEvent, order: Order | None) -> None:
         """Restore the state from an event of the record. ``order``: its order after the event."""
@@ -67,8 +71,8 @@ class VenueRefusals:
             self.requested(event)
         elif isinstance(event, OrderAmendedEvent | OrderAmendRejectedEvent):
             self._answered(event)
-        if self.amends and order is not None and not order.is_open:
-            self.amends.pop(order.order_id, None)
+        if order is not None and not order.is_open:
+            self.forget(order.order_id)
 
     def _answered(self, event: OrderAmendedEvent | OrderAmendRejectedEvent) -> bool:
         """Whether an operator asked for the amend, which waits for no other answer."""
@@ -89,9 +93,9 @@ def _ended(order: Order, event: OrderEvent) -> Iterator[str]:
     else:
         return
     after = "; the position stays, `tickdeck close` tries again" if order.strategy_id == _RISK else ""
-    yield f"order {described(order)} {what}: {event.reason or 'the venue gives no reason'}{after}"
+    yield f"order {describe_order(order)} {what}: {event.reason or 'the venue gives no reason'}{after}"
 
 
-def described(order: Order) -> str:
+def describe_order(order: Order) -> str:
     """The order in words, with its id."""
     return f"{order.order_id} ({order.side.value} {plain(order.quantity)} {order.symbol})"

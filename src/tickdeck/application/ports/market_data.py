@@ -8,7 +8,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import Instrument
 
-__all__ = ["ContinuingFeed", "Frame", "ListingFeed", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
+__all__ = [
+    "ContinuingFeed",
+    "CountingFeed",
+    "Frame",
+    "ListingFeed",
+    "MarketDataFeed",
+    "OverloadableFeed",
+    "RememberingFeed",
+]
 
 
 class Frame(NamedTuple):

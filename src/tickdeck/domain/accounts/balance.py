@@ -57,8 +57,8 @@ class BalanceAggregate(AggregateRoot):
         """Adopt what the exchange reports. The difference counts as paid in or out.
 
         Do this only while the account has no open trade: the report may or may not contain the fill of one, in any of
-        its currencies, and a fill must not count twice. Raises ``InvalidValue`` if an
-        amount is no finite ``Decimal``, or ``locked`` is negative.
+        its currencies, and a fill must not count twice. Raises ``InvalidValue`` if an amount is no finite ``Decimal``,
+        or ``locked`` is negative.
         """
         check_amount("observe: total", total)
         check_amount("observe: locked", locked, least=ZERO)

@@ -4,7 +4,7 @@ Events, commands and strategies of the room ``application.strategies`` come in; 
 """
 
 from tickdeck.application.engines.strategies.engine import StrategyEngine
-from tickdeck.application.engines.strategies.ids import check_id, strategy_ids
+from tickdeck.application.engines.strategies.ids import check_id, strategy_ids, why_no_owner
 from tickdeck.application.engines.strategies.opposed import opposed
 from tickdeck.application.engines.strategies.profits import StrategyProfits
 from tickdeck.application.engines.strategies.snapshots import StrategySnapshot, restore_snapshot, take_snapshot
@@ -20,4 +20,5 @@ __all__ = [
     "restore_snapshot",
     "strategy_ids",
     "take_snapshot",
+    "why_no_owner",
 ]
