@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from paper_kit import ACK, BTC, FEED, SELL, SEND, T0, D, Desk, brief, cancel, order, tick, trade
 
@@ -10,10 +12,12 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueCancelRefused,
     VenueFillReported,
+    VenueOrderReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.values import TimeInForce
+from tickdeck.domain.values import OrderStatus, TimeInForce
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
+from tickdeck.infrastructure.exchanges.paper.tickets import EndedTicket, Ticket
 from tickdeck.infrastructure.exchanges.paper.venue import PaperConfig
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -206,6 +210,35 @@ def test_repeated_order_id_changes_nothing_and_the_original_stays_open() -> None
         ("a", "fill", "100", "0.7"),
     ]
     assert "used before" in desk.reports[2].reason
+
+
+def test_a_repeated_id_of_an_order_that_ended_is_answered_with_the_state_of_that_order() -> None:
+    desk = Desk()
+    desk.market(tick(T0))
+    desk.venue.submit(order(quantity="0.1"))
+    desk.settle()
+    desk.market(tick(desk.now + 1))
+    desk.venue.submit(order(symbol="ETHUSDT", quantity="9", ts=desk.now))
+    desk.settle()
+
+    answer = desk.reports[-1]
+
+    assert isinstance(answer, VenueOrderReported)
+    assert (answer.symbol, answer.status, answer.filled) == ("BTCUSDT", OrderStatus.FILLED, Decimal("0.1"))
+    assert answer.venue_order_id == "1"
+    assert answer.reason == "order id a was used before; order ignored"
+
+
+def test_of_an_ended_order_the_venue_keeps_neither_the_request_nor_how_it_was_worked() -> None:
+    desk = Desk()
+    desk.market(tick(T0))
+    desk.venue.submit(order(quantity="0.1"))
+    desk.venue.submit(order("open", limit="50"))
+    desk.settle()
+    tickets = desk.venue._tickets
+    assert isinstance(tickets.get("a"), EndedTicket)
+    assert (tickets.get_open("a"), len(tickets)) == (None, 2)
+    assert isinstance(tickets.get_open("open"), Ticket)
 
 
 def test_events_without_liquidity_or_instrument_are_ignored() -> None:

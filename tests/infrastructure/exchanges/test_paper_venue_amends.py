@@ -163,6 +163,12 @@ def test_an_order_that_the_venue_refused_cannot_be_amended() -> None:
     assert answers(desk)[0].reason == "amend refused: the venue has no order a"
 
 
+def test_an_order_that_was_too_large_is_known_to_be_rejected_when_an_amend_arrives() -> None:
+    desk = desk_with(limit="100", quantity="9999999")
+    desk.venue.amend(amend())
+    assert answers(desk)[0].reason == "amend refused: the order is rejected"
+
+
 def test_a_post_only_order_is_not_amended_through_the_spread() -> None:
     desk = desk_with(limit="99", tif=TimeInForce.POST_ONLY)
     desk.venue.amend(amend("1", "101"))

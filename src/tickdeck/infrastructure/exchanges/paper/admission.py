@@ -10,7 +10,7 @@ from tickdeck.domain.market import Instrument, Matcher, WorkingOrder
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin
-from tickdeck.infrastructure.exchanges.paper.tickets import Ticket
+from tickdeck.infrastructure.exchanges.paper.tickets import EndedTicket, Ticket
 
 __all__ = ["Admission"]
 
@@ -77,13 +77,13 @@ class Admission:
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
-    def amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
+    def amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | EndedTicket | None) -> str | None:
         """Why the venue leaves the order unchanged, in words; ``None`` if it changes it."""
-        if ticket is None or ticket.order is None:
-            return f"the venue has no order {request.order_id}"
-        if ticket.status.is_final:
+        if isinstance(ticket, EndedTicket) and ticket.had_terms:
             return f"the order is {ticket.status.value}"
-        order, symbol = ticket.order, ticket.request.symbol
+        if not isinstance(ticket, Ticket) or ticket.order is None:
+            return f"the venue has no order {request.order_id}"
+        order, symbol = ticket.order, ticket.symbol
         if closed := self._closed.get(symbol):
             return f"{symbol} is not traded now: {closed}"
         if ticket.request.stop is not None:

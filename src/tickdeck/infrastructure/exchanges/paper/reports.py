@@ -24,7 +24,7 @@ from tickdeck.domain.trading import Position
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side
 from tickdeck.infrastructure.exchanges.paper.account import PaperAccount
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
-from tickdeck.infrastructure.exchanges.paper.tickets import Ticket
+from tickdeck.infrastructure.exchanges.paper.tickets import EndedTicket, Ticket
 
 __all__ = ["Reports"]
 
@@ -50,14 +50,14 @@ class Reports:
         self._jitter = jitter
         self._last_due = 0
 
-    def order(self, cause: OrderEvent, ticket: Ticket, now: int, reason: str = "") -> None:
-        """Report an order's state; ``cause`` is what the report answers."""
+    def order(self, cause: OrderEvent, ticket: Ticket | EndedTicket, now: int, reason: str = "") -> None:
+        """Report the state of the order of ``cause``, which is what the report answers."""
         self._send(
             VenueOrderReported(
-                order_id=ticket.request.order_id,
-                symbol=ticket.request.symbol,
-                account_id=ticket.request.account_id,
-                user_id=ticket.request.user_id,
+                order_id=cause.order_id,
+                symbol=ticket.symbol,
+                account_id=ticket.account_id,
+                user_id=ticket.user_id,
                 status=ticket.status,
                 filled=ticket.filled,
                 venue_order_id=ticket.venue_order_id,
@@ -66,7 +66,9 @@ class Reports:
             )
         )
 
-    def amend(self, request: OrderAmendRequestedEvent, ticket: Ticket | None, now: int, refusal: str = "") -> None:
+    def amend(
+        self, request: OrderAmendRequestedEvent, ticket: Ticket | EndedTicket | None, now: int, refusal: str = ""
+    ) -> None:
         """Answer an amend: confirmed, or refused with a reason."""
         self._send(
             VenueOrderReported(

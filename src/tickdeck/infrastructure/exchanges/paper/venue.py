@@ -41,7 +41,7 @@ from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumpti
 from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin, check_balances, prices_to_close
 from tickdeck.infrastructure.exchanges.paper.past import VenuePast
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
-from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
+from tickdeck.infrastructure.exchanges.paper.tickets import EndedTicket, Ticket, Tickets
 
 __all__ = ["PaperConfig", "PaperVenue"]
 
@@ -246,26 +246,26 @@ class PaperVenue:
     def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
         refusal = self._admission.amend_refusal(request, ticket)
-        if ticket is None or refusal is not None:
+        if refusal is not None or not isinstance(ticket, Ticket):
             self._reports.amend(request, ticket, now, f"amend refused: {refusal}")
             return
         self._admission.reprice(ticket, request.limit)
-        outcomes = self._matchers[ticket.request.symbol].amend(
+        outcomes = self._matchers[ticket.symbol].amend(
             request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
         )
         self._reports.amend(request, ticket, now)
         need = self._admission.need(ticket, request.quantity - ticket.filled)
         ticket.account.lock(request.order_id, ticket.currency, need)
-        self._settle(ticket.request.symbol, outcomes, now)
+        self._settle(ticket.symbol, outcomes, now)
 
     def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
         if ticket is None:
             self._reports.cancel_refused(request, now, f"the venue has no order {request.order_id}")
-        elif ticket.status.is_final:
+        elif isinstance(ticket, EndedTicket) or ticket.status.is_final:
             self._reports.order(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
         else:
-            self._matchers[ticket.request.symbol].cancel(request.order_id)
+            self._matchers[ticket.symbol].cancel(request.order_id)
             ticket.status = OrderStatus.CANCELLED
             ticket.account.lock(request.order_id, ticket.currency, ZERO)
             self._reports.order(request, ticket, now)
@@ -305,7 +305,7 @@ class PaperVenue:
 
     def _settle(self, symbol: str, outcomes: Sequence[Outcome], now: int) -> None:
         for outcome in outcomes:
-            ticket = self._tickets.get(outcome.order.order_id)
+            ticket = self._tickets.get_open(outcome.order.order_id)
             assert ticket is not None
             if isinstance(outcome, Fill):
                 self._settle_fill(symbol, ticket, outcome, now)
@@ -338,14 +338,14 @@ class PaperVenue:
     def _close(self, ticket: Ticket) -> None:
         self._tickets.close(ticket)
         if self._margin is not None:
-            self._margin.release(ticket.request.symbol, ticket.request.order_id)
+            self._margin.release(ticket.symbol, ticket.request.order_id)
 
     # -- margin -------------------------------------------------------------------------------------------------
 
     def _has_stop(self, symbol: str) -> bool:
         """Whether an order waits at a stop, which a price on its way to the liquidation reaches first."""
         assert self._margin is not None
-        tickets = map(self._tickets.get, self._margin.open_orders(symbol))
+        tickets = map(self._tickets.get_open, self._margin.open_orders(symbol))
         return any(ticket is not None and ticket.request.stop is not None for ticket in tickets)
 
     def _check_margin(self, symbol: str, event: DomainEvent | CandleOpen) -> None:
@@ -370,7 +370,7 @@ class PaperVenue:
         terms, symbol = self._margin.terms, position.symbol
         instrument = self._instruments[symbol]
         for order_id in self._margin.open_orders(symbol):
-            ticket = self._tickets.get(order_id)
+            ticket = self._tickets.get_open(order_id)
             assert ticket is not None
             self._matchers[symbol].cancel(order_id)
             ticket.status = OrderStatus.CANCELLED
