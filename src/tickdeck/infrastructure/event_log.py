@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tickdeck.application.bus import EventBus, type_name
+from tickdeck.application.repeats import Repeats
 from tickdeck.domain.events import DomainEvent, NotificationAlert, RiskLimitBreachedEvent, SystemWarning
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
@@ -28,7 +29,6 @@ of risk, alerts, warnings, triggers that fire, connections to the venue, and com
 _ALERTS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _LOGGED_BY_THEMSELVES = ("surroundings", "archive")
 """Components that log their warnings even before they are events."""
-_ANEW = 3_600_000_000_000  # ns
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")
@@ -74,19 +74,17 @@ class _Log:
     their condition holds. A kind is a strategy, a symbol and a limit; it begins anew after an hour without one."""
 
     def __init__(self) -> None:
-        self._refused: dict[tuple[str, str, str, str], tuple[int, int]] = {}  # how many, and the time (ns) of the last
+        self._refused = Repeats()
 
     def __call__(self, event: DomainEvent) -> None:
         if not isinstance(event, RiskLimitBreachedEvent):
             _write(event)
             return
         key = event.strategy_id, event.account_id, event.intent.symbol, event.limit
-        number, last = self._refused.get(key, (0, 0))
-        number = number + 1 if event.ts - last < _ANEW else 1
-        self._refused[key] = number, event.ts
+        number = self._refused.count(key, event.ts)
         if number == 1:
             _write(event)
-        elif number == 10 ** (len(str(number)) - 1):
+        elif number:
             _write(event, refused=number)
 
 

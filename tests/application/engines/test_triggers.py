@@ -79,6 +79,30 @@ def test_what_follows_a_trigger_and_is_refused_is_alerted(then: str, why: str) -
     assert why in first
 
 
+def alerts(core: Core) -> list[str]:
+    return [event.text for event in core.tape.events if isinstance(event, NotificationAlert)]
+
+
+def test_of_refusals_of_a_kind_the_first_the_tenth_and_so_on_are_alerted_until_the_trigger_is_changed() -> None:
+    core = run(wish("price > 10", "buy BTCUSDT 0.0000001", once=False, every="1s"))
+    for _ in range(12):
+        core.trades("9", "11")
+
+    first, tenth = alerts(core)
+    assert "times by now" not in first
+    assert tenth.endswith(" (refused 10 times by now; the next alert is after 100)")
+    restored = Core({"quiet": Quiet()}, triggers=(wish("price > 10", "buy BTCUSDT 0.0000001", once=False, every="1s"),))
+    for event in core.tape.events:
+        restored.triggers.recall(event)
+    assert vars(restored.triggers._refusals._repeats) == vars(core.triggers._refusals._repeats)
+
+    command(core, "update", every="2s")
+    core.trades("9", "11", "9", "11")
+    assert len(alerts(core)) == 3
+    core.feed(trade("9", ts=core.now + HOUR)).trades("11")
+    assert len(alerts(core)) == 4
+
+
 def test_a_trigger_fires_at_the_trade_that_makes_its_condition_true() -> None:
     core = run(wish("price crosses_above 10", "halt")).trades("9", "10", "11", "12")
 

@@ -293,6 +293,17 @@ def test_inventory_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
     assert core.portfolio.view(BTC).quantity == D("0.2")
 
 
+def test_a_market_maker_whose_size_is_all_it_may_hold_sells_what_a_fee_in_base_left() -> None:
+    core = accepted(ticks(market_maker(size="0.1", max_inventory="0.1", min_inventory=0), "99", "101"))
+    core.fill(core.orders[0], "99", fee="0.0001", fee_currency="BTC")
+    ticks(core, "99", "101")
+    assert [(order.side, order.quantity) for order in core.orders[1:]] == [(Side.SELL, D("0.099"))]
+
+    core.report(core.orders[1], OrderStatus.ACCEPTED).fill(core.orders[1], "101")
+    ticks(core, "99", "101")
+    assert [(order.side, order.quantity) for order in core.orders[2:]] == [(Side.BUY, D("0.099"))]  # 0.0009 are left
+
+
 def test_a_quote_that_risk_or_the_venue_refused_is_placed_again_after_the_pause() -> None:
     core = ticks(market_maker(), "99", "101")
     core.report(core.orders[0], OrderStatus.REJECTED, "post only: 99 would take")

@@ -241,12 +241,14 @@ class TriggerEngine:
         trigger = self._known(trigger_id)
         settings = self._settings(command, trigger.settings)
         self._kernel.publish(trigger.update(settings, command.reason or "asked for by a command"))
+        self._refusals.on_changed(trigger_id)
         self._restart(trigger_id)
 
     def _delete(self, trigger_id: str, command: CommandReceived) -> None:
         trigger = self._known(trigger_id)
         self._kernel.publish(trigger.delete(command.reason or "asked for by a command"))
         del self.triggers[trigger_id]
+        self._refusals.on_changed(trigger_id)
         self._watched.pop(trigger_id, None)
         self._follow()
 

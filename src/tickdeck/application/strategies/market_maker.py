@@ -28,7 +28,8 @@ class MarketMaker(Strategy):
 
     Each ``size`` that is held shifts both quotes by ``skew`` ticks: down when long, so that the ask is hit sooner.
     Inventory is what it holds itself; coins that the account held before do not count. It stays between
-    ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not quoted.
+    ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not quoted. If that is true
+    of both, as after a fee in base currency if ``size`` is all that may be held, each is quoted with what is left.
 
     A resting quote has a place in the queue, and trades move it forward. An amend to another price loses that place. A
     quote therefore stays until its ideal price is ``threshold`` ticks away. At least ``pause_ms`` (of the run's clock)
@@ -89,12 +90,15 @@ class MarketMaker(Strategy):
         held = self.desk.owned(symbol).counted(long_only=self.min_inventory >= 0)
         middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
         distance = self.half_spread * self.tick
+        to_buy, to_sell = self.max_inventory - held, held - self.min_inventory
+        is_stuck = to_buy < self.size and to_sell < self.size
         # Never at or beyond the other side's best price: it would take there, and a post-only order is refused.
-        self._quote(symbol, _BUY, min(middle - distance, ask[0] - self.tick), self.max_inventory - held)
-        self._quote(symbol, _SELL, max(middle + distance, bid[0] + self.tick), held - self.min_inventory)
+        self._quote(symbol, _BUY, min(middle - distance, ask[0] - self.tick), to_buy, is_stuck)
+        self._quote(symbol, _SELL, max(middle + distance, bid[0] + self.tick), to_sell, is_stuck)
 
-    def _quote(self, symbol: str, side: Side, price: Price, room: Quantity) -> None:
-        """Keep the quote of one side near ``price``. ``room`` (base) is how much it may still trade."""
+    def _quote(self, symbol: str, side: Side, price: Price, room: Quantity, is_stuck: bool) -> None:
+        """Keep the quote of one side near ``price``. ``room`` (base) is how much it may still trade; if ``is_stuck``,
+        less than ``size`` will do."""
         price = self.tick * (price / self.tick).to_integral_value(ROUND_FLOOR if side is _BUY else ROUND_CEILING)
         now = self.clock.now()
         quote = self._quotes.get((symbol, side))
@@ -104,10 +108,19 @@ class MarketMaker(Strategy):
             if abs(price - quote.price) >= self.threshold * self.tick and not quote.cancelled:
                 self._move(quote, price)
                 quote.asked = now
-        elif room >= self.size and price > ZERO:
-            place = self.buy if side is _BUY else self.sell
-            order_id = place(symbol, self.size, price, time_in_force=TimeInForce.POST_ONLY, reason="quote")
-            self._quotes[symbol, side] = _Quote(order_id, price, now)
+        else:
+            quantity = self._rest(symbol, price, room) if is_stuck else self.size
+            if ZERO < quantity <= room and price > ZERO:
+                place = self.buy if side is _BUY else self.sell
+                order_id = place(symbol, quantity, price, time_in_force=TimeInForce.POST_ONLY, reason="quote")
+                self._quotes[symbol, side] = _Quote(order_id, price, now)
+
+    def _rest(self, symbol: str, price: Price, room: Quantity) -> Quantity:
+        """What an order may have of ``room`` (base), on the grid of the venue; 0 if that is too little for an order."""
+        instrument = self.position(symbol).instrument
+        if instrument is None or room <= ZERO or instrument.is_dust(room, price):
+            return ZERO
+        return instrument.quantise_quantity(room)
 
     def _move(self, quote: _Quote, price: Price) -> None:
         reason = f"the market moved from {quote.price}"
