@@ -106,6 +106,17 @@ def check(run: LiveRun, url: str) -> list[TwoPhaseTradeEvent]:
     return trades
 
 
+def test_a_ban_of_one_account_stops_all_of_them_because_they_use_one_address(tmp_path: Path) -> None:
+    run = start_live_run(config("http://127.0.0.1:1", 1), tmp_path)
+    try:
+        ada, bob, carol = run.limiters.values()
+        bob.stop(60)
+        assert min(limiter.stopped_for() for limiter in (ada, carol)) > 0
+        assert all(any(check.problem(1) for check in watched.checks) for watched in run._watched)
+    finally:
+        run.close()
+
+
 def test_followers_copy_a_leader_at_the_exchange_and_one_that_cannot_pay_touches_nobody(
     venue: str, tmp_path: Path
 ) -> None:

@@ -194,7 +194,9 @@ class LiveRun(Session):
         if isinstance(account.exchange, Limited):
             watched.checks.append(BanCheck(account.exchange.limits.stopped_for))
             if isinstance(feed, Limited):
-                feed.limits = account.exchange.limits  # the venue counts them together, by our address
+                # The venue counts them together, by our address; a second account has limits of its own.
+                account.exchange.limits.stop_with(feed.limits)
+                feed.limits = account.exchange.limits
                 account.exchange.connects = feed.connects
 
         def hear(transition: BreakerTransition) -> None:

@@ -291,6 +291,23 @@ def test_the_venues_count_replaces_ours_up_and_down() -> None:
     assert limits.used("weight", 60) == 85
 
 
+def test_a_refusal_of_one_stops_all_that_use_the_address() -> None:
+    clock = Clock()
+    feed, one, other = limiter(clock), limiter(clock), limiter(clock)
+    for account in (one, other):
+        account.stop_with(feed)
+        feed = account  # the feed takes over the limits of the account
+
+    one.stop(7)
+
+    assert feed.stopped_for() == one.stopped_for() == other.stopped_for() == 7
+    with pytest.raises(RateLimited):
+        other.admit(weight=1)
+    clock.now += 7 * S
+    one.admit(weight=50)
+    assert other.used("weight", 60) == 0  # they count apart
+
+
 def test_after_a_refusal_nothing_is_sent_until_the_wait_is_over() -> None:
     clock = Clock()
     limits = limiter(clock)

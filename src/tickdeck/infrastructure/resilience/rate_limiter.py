@@ -48,6 +48,15 @@ class _Window:
             self.used = 0
 
 
+class _Stop:
+    """``until``: nothing is sent before that time, monotonic ns."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = 0
+
+
 @runtime_checkable
 class Limited(Protocol):
     """Sends requests within ``limits``, and opens connections within ``connects``. Two that a venue counts together,
@@ -65,7 +74,8 @@ class RateLimiter:
     - ``observe(name, seconds, used)`` takes over the venue's count. It may be higher than ours, because other programs
       share the account or the address, or lower, because filled orders no longer count.
     - ``replace(limits)`` takes over the limits that the venue announces.
-    - ``stop(seconds)``: the venue refused a call. Nothing is sent until then, urgent or not.
+    - ``stop(seconds)``: the venue refused a call. Nothing is sent until then, urgent or not. ``stop_with(other)``: nor
+      by the other one, because the venue refuses all calls from an address.
 
     Call it from one thread.
     """
@@ -74,7 +84,7 @@ class RateLimiter:
         self._name = name
         self._clock = clock or SystemClock()
         self._windows = {(limit.name, limit.seconds): _Window(limit) for limit in limits}
-        self._stopped_until = 0
+        self._stop = _Stop()
 
     def admit(self, *, urgent: bool = False, **weights: int) -> None:
         """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
@@ -128,11 +138,16 @@ class RateLimiter:
 
     def stop(self, seconds: float) -> None:
         """Send nothing for this many seconds."""
-        self._stopped_until = max(self._stopped_until, self._clock.monotonic_ns() + round(seconds * 1e9))
+        self._stop.until = max(self._stop.until, self._clock.monotonic_ns() + round(seconds * 1e9))
+
+    def stop_with(self, other: RateLimiter) -> None:
+        """Stop whenever ``other`` does, and the other way round. Both have the same clock, and count apart."""
+        other._stop.until = max(self._stop.until, other._stop.until)
+        self._stop = other._stop
 
     def stopped_for(self) -> float:
         """For how many seconds nothing is sent, because the venue refused a call; 0 if calls may be sent."""
-        return max(0.0, (self._stopped_until - self._clock.monotonic_ns()) / 1e9)
+        return max(0.0, (self._stop.until - self._clock.monotonic_ns()) / 1e9)
 
     def used(self, name: str, seconds: int) -> int:
         """The count of the current interval; 0 if there is no such limit."""
