@@ -111,6 +111,27 @@ class Withdraws(Once):
             self.cancel(order.order_id)
 
 
+class Moves(Withdraws):
+    """The same, and buys what the cancelled order left at ``then``."""
+
+    then: Decimal = Decimal(41000)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._rest = Decimal(0)
+
+    def on_order(self, order: OrderEvent) -> None:
+        super().on_order(order)
+        if isinstance(order, OrderCancelledEvent):
+            self._rest = order.quantity - order.filled
+
+    def on_tick(self, tick: TickEvent) -> None:
+        super().on_tick(tick)
+        if self._rest:  # now, as risk needs a price: a resumed run learns of the cancel before it has one
+            self.buy(tick.symbol, self._rest, limit=self.then)
+            self._rest = Decimal(0)
+
+
 class Grid(Strategy):
     """Buys 0.01 at each of ``count`` prices from ``limit`` on, 1 apart."""
 
