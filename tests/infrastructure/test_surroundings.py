@@ -181,7 +181,7 @@ def orders_breaker(after: BreakerState) -> BreakerTransition:
     return BreakerTransition("binance/orders", BreakerState.CLOSED, after, "VenueUnavailable")
 
 
-def test_an_exchange_that_fails_is_a_problem_until_a_call_succeeds() -> None:
+def test_an_exchange_that_fails_is_a_problem_until_it_answers() -> None:
     check = CircuitCheck()
     assert check.problem(0) == ""
     check.hear(orders_breaker(BreakerState.OPEN))
@@ -190,7 +190,15 @@ def test_an_exchange_that_fails_is_a_problem_until_a_call_succeeds() -> None:
     check.hear(orders_breaker(BreakerState.HALF_OPEN))  # a call tries it
     assert check.problem(91 * S) != ""
     check.hear(orders_breaker(BreakerState.CLOSED))
-    assert check.problem(92 * S) == ""
+    assert (check.is_due(92 * S), check.problem(92 * S) != "") == (
+        True,
+        True,
+    )  # that may have been a call without account
+
+    check.tried(92 * S, answered=False)
+    assert [check.is_due(now * S) for now in (121, 122)] == [False, True]
+    check.tried(122 * S, answered=True)
+    assert (check.problem(122 * S), check.is_due(600 * S)) == ("", False)
 
 
 def test_it_is_asked_every_half_minute_while_it_does_not_answer() -> None:

@@ -193,24 +193,29 @@ class MemoryCheck:
 class CircuitCheck:
     """The exchange failed several times in a row, so that nothing is sent to it now.
 
-    That is over when a call succeeds. Calls of some kinds, such as orders, are not made meanwhile, so when ``is_due``,
-    ask the exchange something else: if it answers, it is over until such a call fails again. After that, the wait is
-    twice as long, up to ten minutes.
+    Ask it for the account when ``is_due``: after a call succeeded, which may have been one that needs no account, and
+    from time to time, because calls of some kinds, such as orders, are not made meanwhile. If it answers, that is over
+    until such calls fail again. If they were not tried before, the next wait is twice as long, up to ten minutes.
     """
 
     name = "exchange"
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int | None, str]] = {}  # since when, and why, by breaker
+        self._closed: dict[str, None] = {}  # those of them whose last call succeeded
         self._waits: dict[str, int] = {}  # ns until it is tried, of those that were tried and have not succeeded
 
     def hear(self, transition: BreakerTransition) -> None:
         """A breaker of the account changed its state. While a call tries it, nothing has changed yet."""
         if transition.after is BreakerState.OPEN:
             self._open[transition.name] = (None, transition.reason)
+            self._closed.pop(transition.name, None)
         elif transition.after is BreakerState.CLOSED:
-            self._open.pop(transition.name, None)
-            self._waits.pop(transition.name, None)
+            if transition.name in self._open:
+                self._open[transition.name] = (-_LONGEST_WAIT, self._open[transition.name][1])  # it is due now
+                self._closed[transition.name] = None
+            else:
+                self._waits.pop(transition.name, None)
 
     def problem(self, now: int) -> str:
         for name, (since, why) in self._open.items():
@@ -225,11 +230,15 @@ class CircuitCheck:
     def tried(self, now: int, *, answered: bool) -> None:
         """The exchange was asked something."""
         for name in list(self._are_due(now)):
-            if answered:
-                del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
-                self._waits[name] = min(2 * self._wait(name), _LONGEST_WAIT)
-            else:
+            if not answered:
                 self._open[name] = (now, self._open[name][1])
+                continue
+            del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
+            if name in self._closed:
+                del self._closed[name]
+                self._waits.pop(name, None)
+            else:
+                self._waits[name] = min(2 * self._wait(name), _LONGEST_WAIT)
 
     def _are_due(self, now: int) -> Iterator[str]:
         for name, (since, _) in self._open.items():

@@ -294,8 +294,9 @@ class ExchangeVenue:
         return "ended" if found.status is not None and found.status.is_final else why
 
     async def answers(self) -> bool:
-        """Ask the exchange for its time. Raises ``ExchangeError`` if it does not answer."""
-        await self._exchange.server_time()
+        """Ask the exchange for the account, because its time may be had although nothing else works. Raises
+        ``ExchangeError`` if it does not answer."""
+        await self._exchange.balances()
         return True
 
     async def compare(self) -> None:
