@@ -7,15 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import CONNECTED, SECOND, START, Scripted, of, reconciled, usdt
+from exchange_kit import CONNECTED, SECOND, START, Scripted, of, play, reconciled, usdt
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_kit import kernel_with
 
-from tickdeck.application.ports import Transfer
+from tickdeck.application.ports import ExchangeCapabilities, Transfer
 from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.events import TransferKind, VenueBalanceReported, VenueTransferReported
 from tickdeck.errors import RequestRefused
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.transfers import explaining, not_heard
 
 
@@ -185,7 +186,26 @@ def test_a_payment_of_the_stream_does_not_explain_a_later_difference_of_the_same
     assert [event.total for event in of(events, VenueBalanceReported)][:1] == [Decimal(130)]  # not explained
 
 
-def test_neither_does_one_on_the_record_of_an_earlier_process() -> None:
+@pytest.mark.parametrize("recorded", [True, False])
+def test_neither_does_one_on_the_record_of_an_earlier_process(recorded: bool) -> None:
+    """A payment that the stream reported before the run was resumed is in the balance with which it goes on."""
+    exchange = history((paid("30", "history-1", ts=START + SECOND),))
+    exchange.capabilities = ExchangeCapabilities(in_flight=0, query_lag=60 * SECOND, transfer_history=True)
+    told = heard(Decimal(30), "stream-1", START + SECOND)
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect(resumed=True)
+        venue.recover((), (), {"USDT"}, transfers=(told,) if recorded else ())
+        exchange.stream.put_nowait(CONNECTED)
+
+    events = play(exchange, work, seconds=1, symbols=("BTCUSDT",), books={"USDT": Decimal(100)})
+
+    booked = [event.transfer_id for event in of(events, VenueTransferReported)]
+    assert booked == ([] if recorded else ["history-1"])
+    assert [event.total for event in of(events, VenueBalanceReported)] == [Decimal(130)]
+
+
+def test_a_resumed_run_knows_the_newest_payments_of_its_record() -> None:
     kernel, _ = kernel_with()
     record = VenueRecord(kernel)
     for number in range(1_002):
