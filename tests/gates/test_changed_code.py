@@ -128,7 +128,7 @@ ACCOUNTS = {
     "alice": AccountConfig(exchange="paper", owner="Alice", balances={"USDT": Decimal(3_000)}),
     "bob": AccountConfig(exchange="paper", risk=RiskLimits(max_daily_loss=Decimal(2))),
     "carol": AccountConfig(exchange="paper", owner="Carol"),
-    "dora": AccountConfig(exchange="paper"),
+    "dora": AccountConfig(exchange="paper", leverage=Decimal(10)),
     "erin": AccountConfig(exchange="paper"),
 }
 OF_THE_RUN = RiskLimits(

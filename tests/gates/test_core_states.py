@@ -28,6 +28,7 @@ from tickdeck.bootstrap.core_state import _TRANSIENT
 from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, OrderEvent
 from tickdeck.domain.risk import RiskLimits
+from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, SignalConfig, StrategyConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.tape.memory import InMemoryEventStore
@@ -57,6 +58,9 @@ RUNS: dict[str, Callable[[], RunConfig]] = {
     "a margin account": lambda: config(
         "Busy", "ema-cross", symbols=("BTCUSDT", "ETHUSDT"), seconds=12, paper=MARGIN
     ),
+    "margin accounts": lambda: _with_accounts(
+        config("Busy", "ema-cross", "Busy", symbols=("BTCUSDT", "ETHUSDT"), seconds=10, paper=MARGIN)
+    ),
     "triggers and rules": lambda: msgspec.structs.replace(
         config("Busy", symbols=("BTCUSDT", "ETHUSDT"), seconds=8), strategies=(DIP,), triggers=TRIGGERS
     ),
@@ -64,6 +68,17 @@ RUNS: dict[str, Callable[[], RunConfig]] = {
     "bracket orders": lambda: config("Bracketed", symbols=("BTCUSDT", "ETHUSDT"), seconds=8, paper=JITTER),
     "candles and a backtest": lambda: config("Restless", "rsi-reversion", seconds=20, candles="1s", backtest=True),
 }  # fmt: skip
+
+
+def _with_accounts(wanted: RunConfig) -> RunConfig:
+    """The run with a margin account for each strategy."""
+    accounts = {f"a{n}": AccountConfig(exchange="paper", leverage=Decimal(50 * n)) for n in (1, 2)}
+    accounts["a3"] = AccountConfig(exchange="paper")
+    strategies = tuple(
+        msgspec.structs.replace(strategy, account=name)
+        for strategy, name in zip(wanted.strategies, accounts, strict=True)
+    )
+    return msgspec.structs.replace(wanted, accounts=accounts, strategies=strategies)
 
 
 def _spread() -> dict[str, SignalConfig]:

@@ -256,6 +256,7 @@ class Core:
     def _copier(
         self, copy: CopyConfig, config: RunConfig, manifest: Manifest, instrument: Callable[[str], Instrument]
     ) -> CopyEngine:
+        [paper] = [one.paper for one in run_accounts(config) if one.account_id == copy.follower]
         return CopyEngine(
             self.kernel,
             copy.settings(),
@@ -264,7 +265,7 @@ class Core:
             instrument=instrument,
             nonce=manifest.nonce,
             yielding=self.account(copy.follower).risk.protections.orders_that_yield,
-            may_owe=not config.live and (config.paper.short_selling or config.paper.margin is not None),
+            may_owe=paper.short_selling or paper.margin is not None,
         )
 
     def _stop_of(self, fill: OrderEvent) -> Price | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import paper_account
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 
@@ -32,19 +31,10 @@ def run_accounts(config: RunConfig) -> tuple[RunAccount, ...]:
     names = names_of_accounts(config)
     if not names:
         return (RunAccount(config.paper, config.risk),)
-    if len(names) > 1 and config.paper.leverage is not None:
-        raise ConfigError("paper.leverage works with one account, and the run has several; omit it, or use one")
     accounts = []
     for name in names:
         entry = config.accounts[name]
-        paper = replace(
-            config.paper,
-            account_id=name,
-            user_id=entry.owner,
-            balances=entry.balances or config.paper.balances,
-            short_selling=config.paper.short_selling and entry.is_paper,
-            leverage=config.paper.leverage if entry.is_paper else None,
-        )
+        paper = paper_account(name, entry, config.paper)
         accounts.append(RunAccount(paper, config.risk if entry.risk is None else entry.risk))
     return tuple(accounts)
 

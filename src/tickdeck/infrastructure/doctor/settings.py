@@ -26,7 +26,7 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
     ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in config.strategies])
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
         yield _strategy(strategy_id, wanted, config.symbols)
-        if wanted.spec == RULES and wanted.parameters.get("side") == Side.SELL and not _may_sell_short(config):
+        if wanted.spec == RULES and wanted.parameters.get("side") == Side.SELL and not _may_sell_short(config, wanted):
             yield Finding(
                 f"strategy {strategy_id}",
                 None,
@@ -49,8 +49,10 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
 _HOW_SHORT = {False: "; to sell short, set short_selling = true or leverage under [paper]", True: ""}
 
 
-def _may_sell_short(config: RunConfig) -> bool:
-    return not config.live and (config.paper.short_selling or config.paper.margin is not None)
+def _may_sell_short(config: RunConfig, strategy: StrategyConfig) -> bool:
+    account = config.accounts.get(strategy.account or config.account)
+    has_margin = config.paper.margin is not None or (account is not None and account.leverage is not None)
+    return not config.live and (config.paper.short_selling or has_margin)
 
 
 def _strategy(strategy_id: str, wanted: StrategyConfig, symbols: tuple[str, ...]) -> Finding:

@@ -11,8 +11,9 @@ import msgspec
 from tickdeck.application.kernel import money_context
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import paper_account
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.exchanges.paper import PaperVenue
+from tickdeck.infrastructure.exchanges.paper import assumptions_of
 from tickdeck.infrastructure.reporting.charts import chart_png
 from tickdeck.infrastructure.reporting.page import headline, page
 from tickdeck.infrastructure.reporting.session import Session, collect
@@ -75,10 +76,9 @@ def write_report(manifest: Manifest, record: Iterable[DomainEvent], out: Path) -
 
 def _assumptions(manifest: Manifest) -> tuple[str, ...]:
     config = config_from_dict(manifest.config)
-    venue = PaperVenue(  # it receives no events; it only describes itself
-        config=config.paper, instruments={}, seed=config.seed, schedule=lambda *_: 0, report=lambda _: None
-    )
-    return venue.assumptions()
+    on_paper = {name: one for name, one in config.accounts.items() if one.is_paper and not config.live}
+    accounts = [paper_account(name, one, config.paper) for name, one in on_paper.items()]
+    return assumptions_of(*(accounts or [config.paper]))
 
 
 def _replace(path: Path, data: bytes) -> None:

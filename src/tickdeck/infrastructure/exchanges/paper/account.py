@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
 from tickdeck.domain.accounts import MONEY
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
+from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin
 
 __all__ = ["PaperAccount", "begins_with", "coin_quote", "fee_of", "start_balances"]
 
@@ -45,11 +46,11 @@ class PaperAccount:
         self,
         balances: Mapping[str, Money],
         bought: Mapping[str, Quantity] | None = None,
-        credit: Callable[[str], Money] | None = None,
+        margin: PaperMargin | None = None,
     ) -> None:
-        """``bought``: what was bought before, less what was sold (base), by symbol. ``credit(currency)``: what a margin
-        account has free beyond its total."""
-        self._credit = credit
+        """``bought``: what was bought before, less what was sold (base), by symbol. ``margin``: the leveraged
+        positions of a margin account, whose credit is free beyond its total."""
+        self.margin = margin
         self._totals = dict(balances)
         self._locked = dict.fromkeys(balances, ZERO)
         self._locks: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
@@ -68,7 +69,7 @@ class PaperAccount:
 
     def free(self, currency: str) -> Money:
         free = self.total(currency) - self.locked(currency)
-        return free if self._credit is None else free + self._credit(currency)
+        return free if self.margin is None else free + self.margin.credit(currency)
 
     def locked_by(self, order_id: str) -> Money:
         """The amount that an order locks, in the currency that it locks."""

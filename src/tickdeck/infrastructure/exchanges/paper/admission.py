@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from tickdeck.domain.events import OrderAmendRequestedEvent, OrderSubmittedEvent
 from tickdeck.domain.market import Instrument, Matcher, WorkingOrder
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
-from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin
 from tickdeck.infrastructure.exchanges.paper.tickets import EndedTicket, Ticket
 
 __all__ = ["Admission"]
@@ -19,28 +18,27 @@ _PROTECTION = Decimal("1.05")
 
 
 class Admission:
-    """Checks what arrives at the venue. ``accounts``: their names. ``closed``: why a symbol is not traded now; empty if
-    it is. The venue goes on to change what it gives here."""
+    """Checks what arrives at the venue. ``owners``: the accounts by name. ``closed``: why a symbol is not traded now;
+    empty if it is. The venue goes on to change what it gives here."""
 
     def __init__(
         self,
         config: PaperConfig,
         instruments: Mapping[str, Instrument],
         matchers: Mapping[str, Matcher],
-        accounts: Container[str],
+        owners: Mapping[str, PaperConfig],
         closed: Mapping[str, str],
-        margin: PaperMargin | None,
     ) -> None:
         self._config = config
         self._instruments = instruments
         self._matchers = matchers
-        self._accounts = accounts
         self._closed = closed
-        self._margin = margin
-        self._share = (
-            config.margin.initial(Decimal(1)) if config.margin else Decimal(1)
-        )  # of its cost, what a buy needs
-        self._with_fee = self._share + max(config.maker_fee, config.taker_fee)
+        # Of its cost, what a buy of each account needs, and the same with its fee.
+        self._share = {
+            name: owner.margin.initial(Decimal(1)) if owner.margin else Decimal(1) for name, owner in owners.items()
+        }
+        fee = max(config.maker_fee, config.taker_fee)
+        self._with_fee = {name: share + fee for name, share in self._share.items()}
         # On candles, an order that protects a fill counts from the open before that fill, or before the cancel of the
         # order that it replaces: a report and another order lie between.
         self._reaction_ns = config.ack_latency_ns + config.order_latency_ns + 3 * config.jitter_ns
@@ -50,7 +48,7 @@ class Admission:
         instrument = self._instruments.get(request.symbol)
         if instrument is None:
             return f"symbol {request.symbol} is not traded here"
-        if request.account_id not in self._accounts:
+        if request.account_id not in self._share:
             return f"account {request.account_id} is not known here"
         if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
             return "a market order cannot be post only"
@@ -97,8 +95,8 @@ class Admission:
             return violation
         if order.time_in_force is TimeInForce.POST_ONLY and self._matchers[symbol].takes(order.side, request.limit):
             return f"post only: {request.limit} would take"
-        by_limit = order.side is Side.BUY or self._margin is not None
-        unit = request.limit * self._with_fee if by_limit else ticket.unit
+        by_limit = order.side is Side.BUY or ticket.account.margin is not None
+        unit = request.limit * self._with_fee[ticket.account_id] if by_limit else ticket.unit
         need = self.need(ticket, request.quantity - ticket.filled, unit)
         free = ticket.account.free(ticket.currency) + ticket.account.locked_by(request.order_id)
         if need > max(free, ZERO):  # an order that needs nothing may leave a debt
@@ -108,6 +106,7 @@ class Admission:
     def set_terms(self, request: OrderSubmittedEvent, ticket: Ticket, now: int, reference: Price) -> None:
         """Say how the order is worked, and what a unit of it locks."""
         instrument, matcher = self._instruments[request.symbol], self._matchers[request.symbol]
+        margin, with_fee = ticket.account.margin, self._with_fee[request.account_id]
         ticket.order = WorkingOrder(
             order_id=request.order_id,
             side=request.side,
@@ -117,14 +116,14 @@ class Admission:
             time_in_force=request.time_in_force,
             stop=request.stop,
         )
-        if self._margin is not None:
+        if margin is not None:
             ticket.currency = instrument.quote
             if request.side is Side.SELL:
                 ticket.worst = max(reference, matcher.liquidity.reference(Side.SELL) or reference)
             else:
-                closes = request.quantity <= -self._margin.position(request.symbol).quantity
+                closes = request.quantity <= -margin.position(request.symbol).quantity
                 ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=closes)
-            ticket.unit = ticket.worst * self._with_fee
+            ticket.unit = ticket.worst * with_fee
         elif request.side is Side.SELL:
             ticket.currency = instrument.base
             ticket.unit = ZERO if self._config.short_selling else Decimal(1)
@@ -133,7 +132,7 @@ class Admission:
             # Buying back what is owed must always be possible, whatever is left to pay it with.
             covers = request.reduce_only and request.quantity <= -ticket.account.total(instrument.base)
             ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=covers)
-            ticket.unit = ZERO if covers else ticket.worst * self._with_fee
+            ticket.unit = ZERO if covers else ticket.worst * with_fee
 
     def _worst_price(
         self, ticket: Ticket, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
@@ -150,7 +149,8 @@ class Admission:
         if covers:
             return reference  # at any price
         # Its prices are unknown in advance. It may pay what is free, up to the protection.
-        affordable = ticket.account.free(instrument.quote) / (order.quantity * self._with_fee)
+        with_fee = self._with_fee[ticket.account_id]
+        affordable = ticket.account.free(instrument.quote) / (order.quantity * with_fee)
         affordable -= affordable % instrument.tick_size
         order.worst = max(min(reference * _PROTECTION, affordable), reference)
         return order.worst
@@ -158,19 +158,23 @@ class Admission:
     def need(self, ticket: Ticket, remaining: Quantity, unit: Money | None = None) -> Money:
         """What the rest of an order locks. In a margin account, closing a position needs nothing."""
         unit = ticket.unit if unit is None else unit
-        if self._margin is None:
+        margin = ticket.account.margin
+        if margin is None:
             return unit * remaining
         request = ticket.request
-        closing = self._margin.reserve_closing(request.symbol, request.order_id, request.side, remaining)
+        closing = margin.reserve_closing(request.symbol, request.order_id, request.side, remaining)
         return unit * (remaining - closing)
 
     def reprice(self, ticket: Ticket, limit: Price) -> None:
         """Lock by another limit from now on."""
         assert ticket.order is not None
-        if ticket.order.side is Side.BUY or self._margin is not None:
+        if ticket.order.side is Side.BUY or ticket.account.margin is not None:
             ticket.worst = limit
-            ticket.unit = limit * self._with_fee
+            ticket.unit = limit * self._with_fee[ticket.account_id]
 
     def without_fee(self, ticket: Ticket, need: Money, remaining: Quantity) -> Money:
         """What the rest of a buy locks for its cost, of the ``need`` that includes its fee."""
-        return need / self._with_fee * self._share if self._margin is not None else ticket.worst * remaining
+        if ticket.account.margin is None:
+            return ticket.worst * remaining
+        name = ticket.account_id
+        return need / self._with_fee[name] * self._share[name]

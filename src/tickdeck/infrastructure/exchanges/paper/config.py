@@ -108,8 +108,10 @@ def _check_decimal(name: str, value: object) -> None:
         raise ConfigError(f"paper venue: {name} is {format_value(value)}; give a decimal that is not negative")
 
 
-def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
-    """The assumptions behind the fills of such a venue, in plain sentences."""
+def assumptions_of(c: PaperConfig, *others: PaperConfig) -> tuple[str, ...]:
+    """The assumptions behind the fills of such a venue, in plain sentences. ``others``: further accounts of it."""
+    accounts = {one.account_id: _account(one) for one in (c, *others)}
+    alike = len(set(accounts.values())) == 1
     return (
         f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
         f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
@@ -130,7 +132,7 @@ def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
         "same price keeps its place.",
         "All our orders share the quantity of one trade; they never trade with each other.",
         "Our orders move no price, and nobody reacts to them.",
-        _account(c),
+        *([_account(c)] if alike else [f"Account {name}: {text}" for name, text in accounts.items()]),
         "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
     )
 

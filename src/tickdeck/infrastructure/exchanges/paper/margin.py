@@ -18,9 +18,12 @@ __all__ = ["PaperMargin", "check_balances", "prices_to_close"]
 class PaperMargin:
     """The positions by symbol, each with its own margin. They agree with the totals of the paper account: a purchase
     takes its whole cost from the quote currency, of which ``credit`` gives back all but the margin.
+
+    ``owner``: the account. It is a margin account with ``terms``.
     """
 
-    def __init__(self, terms: MarginTerms, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(self, owner: PaperConfig, terms: MarginTerms, instruments: Mapping[str, Instrument]) -> None:
+        self.owner = owner
         self.terms = terms
         self._instruments = instruments
         self.positions: dict[str, Position] = {}

@@ -8,6 +8,7 @@ from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
     PositionClosedEvent,
+    PositionOpenedEvent,
     VenueCancelRefused,
     VenueFillReported,
     VenueLiquidationReported,
@@ -23,13 +24,13 @@ class VenuePast:
 
     ``submitted``: the orders that the venue has received, by id. ``unanswered``: the requests without a report, in
     order. ``orders`` and ``trades``: the highest numbers that the venue has given to orders and trades. ``called``: the
-    symbols whose position had a margin call.
+    symbols whose position had a margin call, by account.
     """
 
     def __init__(self) -> None:
         self.submitted: dict[str, OrderSubmittedEvent] = {}
         self.orders = self.trades = 0
-        self.called: dict[str, None] = {}
+        self.called: dict[str, dict[str, None]] = {}
         self._unanswered: dict[str, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent] = {}
 
     @property
@@ -44,9 +45,9 @@ class VenuePast:
             if isinstance(request, OrderSubmittedEvent):
                 self.submitted[request.order_id] = request
         elif isinstance(event, VenueMarginCallReported):
-            self.called[event.symbol] = None
-        elif isinstance(event, PositionClosedEvent):
-            self.called.pop(event.symbol, None)
+            self.called.setdefault(event.account_id, {})[event.symbol] = None
+        elif isinstance(event, PositionOpenedEvent | PositionClosedEvent):  # opened: also one that changed sides
+            self.called.get(event.account_id, {}).pop(event.symbol, None)
         if isinstance(event, VenueFillReported | VenueLiquidationReported):
             self.trades = max(self.trades, _number(event.venue_trade_id))
         elif isinstance(event, VenueOrderReported):

@@ -122,14 +122,21 @@ class Reports:
         )
 
     def margin_call(
-        self, position: Position, terms: MarginTerms, instrument: Instrument, price: Price, now: int
+        self,
+        position: Position,
+        terms: MarginTerms,
+        instrument: Instrument,
+        price: Price,
+        now: int,
+        *,
+        owner: PaperConfig,
     ) -> None:
-        """Warn that a position is close to its liquidation, with the market at ``price``."""
+        """Warn that a position of ``owner`` is close to its liquidation, with the market at ``price``."""
         self._send(
             VenueMarginCallReported(
                 symbol=position.symbol,
-                account_id=self._config.account_id,
-                user_id=self._config.user_id,
+                account_id=owner.account_id,
+                user_id=owner.user_id,
                 quantity=position.quantity,
                 price=price,
                 equity=terms.equity(position, price),
@@ -141,14 +148,23 @@ class Reports:
         )
 
     def liquidation(
-        self, instrument: Instrument, side: Side, price: Price, quantity: Quantity, fee: Money, trade_id: str, now: int
+        self,
+        instrument: Instrument,
+        side: Side,
+        price: Price,
+        quantity: Quantity,
+        fee: Money,
+        trade_id: str,
+        now: int,
+        *,
+        owner: PaperConfig,
     ) -> None:
-        """Report that the venue closed a position."""
+        """Report that the venue closed a position of ``owner``."""
         self._send(
             VenueLiquidationReported(
                 symbol=instrument.symbol,
-                account_id=self._config.account_id,
-                user_id=self._config.user_id,
+                account_id=owner.account_id,
+                user_id=owner.user_id,
                 side=side,
                 price=price,
                 quantity=quantity,

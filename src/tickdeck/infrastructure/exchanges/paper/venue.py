@@ -59,8 +59,8 @@ class PaperVenue:
     an amend of an order that is not open: the answer is the order's state with a reason. The venue remembers all open
     orders and the last 10,000 that ended. Equal seeds and inputs give equal reports.
 
-    ``others`` are further accounts, of which only the name, the owner and the balances count. All orders of all
-    accounts share what the record offers, and none trades with another.
+    ``others`` are further accounts, of which only the name, the owner, the balances and the terms of the margin count.
+    All orders of all accounts share what the record offers, and none trades with another.
     """
 
     name = "paper"
@@ -79,8 +79,6 @@ class PaperVenue:
         self._config = config
         self._owners = {owner.account_id: owner for owner in (config, *others)}
         self._instruments = dict(instruments)
-        terms = config.margin
-        self._margin = PaperMargin(terms, self._instruments) if terms is not None else None
         self._closed: dict[str, str] = {}  # why a symbol is not traded now
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
@@ -89,16 +87,14 @@ class PaperVenue:
         self._orders_taken = 0
         self._trades = 0
         self._tickets = Tickets()
-        if self._margin is not None:
-            check_balances(self._instruments.values(), config)
-        self._credit = self._margin.credit if self._margin is not None else None
         self.accounts = {name: self._new_account(owner) for name, owner in self._owners.items()}
+        self._margins = tuple(one.margin for one in self.accounts.values() if one.margin is not None)
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {
             symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
             for symbol, instrument in self._instruments.items()
         }
-        self._admission = Admission(config, self._instruments, self._matchers, self._owners, self._closed, self._margin)
+        self._admission = Admission(config, self._instruments, self._matchers, self._owners, self._closed)
         # By type, then by symbol: one look-up each for every market event.
         self._handlers: dict[type, dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
         for symbol, matcher in self._matchers.items():
@@ -109,7 +105,11 @@ class PaperVenue:
     def _new_account(self, owner: PaperConfig) -> PaperAccount:
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
         balances |= start_balances(self._instruments.values(), owner.default_balance)
-        return PaperAccount(balances | owner.balances, credit=self._credit)
+        margin = None
+        if owner.margin is not None:
+            check_balances(self._instruments.values(), owner)
+            margin = PaperMargin(owner, owner.margin, self._instruments)
+        return PaperAccount(balances | owner.balances, margin=margin)
 
     @property
     def account(self) -> PaperAccount:
@@ -138,9 +138,9 @@ class PaperVenue:
             missing = [currency for currency in new.currencies if currency not in account.balances]
             bought = {symbol: position.quantity for symbol, position in account.positions.items()}
             totals = {c: new.total(c) for c in missing} | account.balances
-            self.accounts[name] = PaperAccount(totals, bought, self._credit)
-            if self._margin is not None:
-                self._margin.take_up(account.positions, past.called)
+            self.accounts[name] = PaperAccount(totals, bought, new.margin)
+            if new.margin is not None:
+                new.margin.take_up(account.positions, past.called.get(name, {}))
             for currency in missing:
                 self._reports.balance(currency, ts, self.accounts[name], self._owners[name])
         for order_id, request in past.submitted.items():
@@ -166,13 +166,15 @@ class PaperVenue:
             handler = self._handlers[type(event)][symbol]
         except (AttributeError, KeyError):
             return
-        if self._margin is not None and isinstance(event, CandleEvent | CandleOpen) and not self._has_stop(symbol):
-            self._check_margin(symbol, event)  # what stood before, at the bad side of the candle
+        if self._margins and isinstance(event, CandleEvent | CandleOpen):
+            for margin in self._margins:
+                if not self._has_stop(margin, symbol):
+                    self._check_margin(margin, symbol, event)  # what stood before, at the bad side of the candle
         outcomes = handler(event)
         if outcomes:
             self._settle(symbol, outcomes, event.ts_ingress)
-        if self._margin is not None:
-            self._check_margin(symbol, event)
+        for margin in self._margins:
+            self._check_margin(margin, symbol, event)
 
     def _on_instrument(self, report: VenueInstrumentReported) -> Sequence[Outcome]:
         """The venue that this market belongs to has changed its steps, limits or status: trade by them from now on."""
@@ -204,7 +206,7 @@ class PaperVenue:
 
     def assumptions(self) -> tuple[str, ...]:
         """The assumptions behind the fills of this venue, in plain sentences."""
-        return assumptions_of(self._config)
+        return assumptions_of(*self._owners.values())
 
     def begins_with(self) -> str | None:
         """One line about unconfigured balances, if they are in coins."""
@@ -322,8 +324,8 @@ class PaperVenue:
         ticket.filled += fill.quantity
         remaining = order.quantity - ticket.filled
         account.lock(order.order_id, ticket.currency, ZERO)
-        if self._margin is not None:
-            self._margin.fill(symbol, order.side, fill.price, fill.quantity)
+        if account.margin is not None:
+            account.margin.fill(symbol, order.side, fill.price, fill.quantity)
         need = self._admission.need(ticket, remaining)
         reserve = self._admission.without_fee(ticket, need, remaining)
         fee = account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=reserve)
@@ -337,44 +339,42 @@ class PaperVenue:
 
     def _close(self, ticket: Ticket) -> None:
         self._tickets.close(ticket)
-        if self._margin is not None:
-            self._margin.release(ticket.symbol, ticket.request.order_id)
+        if ticket.account.margin is not None:
+            ticket.account.margin.release(ticket.symbol, ticket.request.order_id)
 
     # -- margin -------------------------------------------------------------------------------------------------
 
-    def _has_stop(self, symbol: str) -> bool:
-        """Whether an order waits at a stop, which a price on its way to the liquidation reaches first."""
-        assert self._margin is not None
-        tickets = map(self._tickets.get_open, self._margin.open_orders(symbol))
+    def _has_stop(self, margin: PaperMargin, symbol: str) -> bool:
+        """Whether an order of the account waits at a stop, which a price on its way to the liquidation reaches
+        first."""
+        tickets = map(self._tickets.get_open, margin.open_orders(symbol))
         return any(ticket is not None and ticket.request.stop is not None for ticket in tickets)
 
-    def _check_margin(self, symbol: str, event: DomainEvent | CandleOpen) -> None:
+    def _check_margin(self, margin: PaperMargin, symbol: str, event: DomainEvent | CandleOpen) -> None:
         """Warn of a position's liquidation, or liquidate it, at the price at which it could be closed now."""
-        assert self._margin is not None
-        position, liquidity = self._margin.position(symbol), self._matchers[symbol].liquidity
+        position, liquidity = margin.position(symbol), self._matchers[symbol].liquidity
         if position.is_flat:
             return
         prices = prices_to_close(position, event, liquidity)
         if prices is None:
             return
         worst, market = prices
-        if self._margin.terms.liquidates(position, worst):
-            self._liquidate(position, market, event.ts_ingress)
-        elif self._margin.calls(symbol, worst):
-            instrument = self._instruments[symbol]
-            self._reports.margin_call(position, self._margin.terms, instrument, worst, event.ts_ingress)
+        if margin.terms.liquidates(position, worst):
+            self._liquidate(margin, position, market, event.ts_ingress)
+        elif margin.calls(symbol, worst):
+            instrument, owner = self._instruments[symbol], margin.owner
+            self._reports.margin_call(position, margin.terms, instrument, worst, event.ts_ingress, owner=owner)
 
-    def _liquidate(self, position: Position, market: Price, now: int) -> None:
-        """Cancel all orders of the symbol, and close its position. It loses no more than its margin."""
-        assert self._margin is not None
-        terms, symbol = self._margin.terms, position.symbol
+    def _liquidate(self, margin: PaperMargin, position: Position, market: Price, now: int) -> None:
+        """Cancel all orders of the account in the symbol, and close its position. It loses no more than its margin."""
+        terms, symbol, account = margin.terms, position.symbol, self.accounts[margin.owner.account_id]
         instrument = self._instruments[symbol]
-        for order_id in self._margin.open_orders(symbol):
+        for order_id in margin.open_orders(symbol):
             ticket = self._tickets.get_open(order_id)
             assert ticket is not None
             self._matchers[symbol].cancel(order_id)
             ticket.status = OrderStatus.CANCELLED
-            self.account.lock(order_id, ticket.currency, ZERO)
+            account.lock(order_id, ticket.currency, ZERO)
             self._reports.order(ticket.request, ticket, now, "the position is liquidated")
             self._close(ticket)
         price = terms.exit_price(position, market, instrument.tick_size)
@@ -382,10 +382,11 @@ class PaperVenue:
         quantity = abs(position.quantity)
         fee = fee_of(price * quantity, self._config.taker_fee, instrument.fee_step)
         fee = min(fee, fee_of(max(terms.equity(position, price), ZERO), Decimal(1), instrument.fee_step))
-        self._margin.fill(symbol, side, price, quantity)
-        fee = self.account.settle(instrument, side, price, quantity, fee, reserve=ZERO)
+        margin.fill(symbol, side, price, quantity)
+        fee = account.settle(instrument, side, price, quantity, fee, reserve=ZERO)
         self._trades += 1
-        self._reports.liquidation(instrument, side, price, quantity, fee, str(self._trades), now)
+        trade_id, owner = str(self._trades), margin.owner
+        self._reports.liquidation(instrument, side, price, quantity, fee, trade_id, now, owner=owner)
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
