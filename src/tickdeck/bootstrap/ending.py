@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tickdeck.application.bus import describe_error
 from tickdeck.errors import InvalidSymbol, RunError, TapeError, TickdeckError
 
 __all__ = ["ending_error"]
@@ -17,7 +18,7 @@ def ending_error(error: Exception, remarks: Sequence[str]) -> TickdeckError:
     elif isinstance(error, TickdeckError):
         text = str(error)
     else:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {' '.join(describe_error(error).split())}"
     text = "; ".join((text, *remarks))
     if isinstance(error, TapeError):
         return type(error)(text)
