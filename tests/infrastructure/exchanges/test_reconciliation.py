@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -160,6 +161,22 @@ def test_a_balance_that_differs_is_read_again_after_the_lag_of_queries_until_the
     assert [event.total for event in of(events, VenueBalanceReported)][:2] == [Decimal(90), Decimal(90)]
     assert times == [3]  # at the start, at once, and after 60 s
     assert exchange.asked.count("balances") == 4
+
+
+def test_a_difference_that_an_earlier_process_read_is_read_again_after_the_lag_of_queries() -> None:
+    pending = {"USDT": Decimal(-10)}
+    published: list[Any] = []
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover((), (), ())
+        exchange.stream.put_nowait(CONNECTED)
+        await asyncio.sleep(59)
+        assert not of(published, VenueBalanceReported)
+        await asyncio.sleep(2)
+        assert [event.total for event in of(published, VenueBalanceReported)] == [Decimal(90)]
+
+    exchange = Scripted(balances=[usdt(90)])
+    play(exchange, work, pending=pending, books={"USDT": Decimal(100)}, publish=published.append)
 
 
 def test_a_reading_during_which_a_fill_arrives_does_not_count() -> None:

@@ -198,6 +198,7 @@ class ExchangeVenue:
         currencies whose balances are on the record. ``last_trades``: the newest ``venue_trade_id`` on the record, by
         symbol. ``liquidations``: symbol and ``venue_trade_id`` of those on the record, which are not reported again.
         ``transfers``: the payments on the record, which explain no other difference."""
+        self._reconciliation.resume()
         self._reconciliation.transfers.hear(transfers)
         self._reconciliation.last_trades |= last_trades
         self._reports.recall_liquidations(liquidations)

@@ -92,6 +92,12 @@ class Reconciliation:
         elif self._pause is not None:
             self._pause.cancel()
 
+    def resume(self) -> None:
+        """Differences that an earlier process read are read again after the time that queries may lag, as within one
+        process: a fill that explains them may not be listed yet."""
+        if self._pending:
+            self._next_reading = self._clock.monotonic_ns() + self._exchange.capabilities.query_lag
+
     async def close(self) -> None:
         """Cancel the current round."""
         if self._task is not None:
