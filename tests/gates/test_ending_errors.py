@@ -17,7 +17,7 @@ from tickdeck.errors import AuthenticationFailed, InvalidSymbol, RunError, TapeE
         (RunError("no such run"), RunError, "no such run", 2),
         (TapeError("the disk is full"), TapeError, "the disk is full", 3),
         (ZeroDivisionError("by zero"), TickdeckError, "ZeroDivisionError: by zero", 3),
-        (ValueError("two\nlines of <a at 0x7f00>"), TickdeckError, "ValueError: two lines of <a at 0x...>", 3),
+        (ValueError("two\nlines of <a at 0x7f0012345678>"), TickdeckError, "ValueError: two lines of <a at 0x...>", 3),
         (MemoryError(), TickdeckError, "the process has no memory left; give it more, then resume", 3),
     ],
 )
