@@ -8,6 +8,7 @@ import shutil
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from gate_processes import kill_live
 from many_examples import SEEDS
@@ -18,9 +19,12 @@ from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run,
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, TimerFired, TradeEvent
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.frame_segments import segments
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import read_end
 from tickdeck.infrastructure.runs.ending import END
+from tickdeck.infrastructure.runs.snapshot_files import _digest
+from tickdeck.infrastructure.tape.opening import tape_path
 
 SECOND = 1_000_000_000
 
@@ -125,6 +129,48 @@ def test_a_run_whose_market_data_is_lost_is_not_resumed_and_leaves_nothing_behin
         with pytest.raises(RunError, match=r"the folder frames with its market data is missing; restore .*frames "):
             resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
     assert not (folder / FOLDER).exists()
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_run_whose_tape_is_lost_is_not_resumed_and_gets_no_empty_one(
+    tmp_path: Path, meant_to_differ: set[Path], form: str
+) -> None:
+    folder = stopped(tmp_path, tape_format=form)
+    meant_to_differ.add(folder)
+    lost = tape_path(folder)
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(RunError, match=r"cannot be resumed: its tape is missing; restore .* from a copy"):
+        resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_symbol_that_was_added_to_the_manifest_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = stopped(tmp_path)
+    meant_to_differ.add(folder)
+    manifest = folder / "manifest.json"
+    content = msgspec.json.decode(manifest.read_bytes())
+    began = ", ".join(content["symbols"])
+    manifest.write_bytes(msgspec.json.encode(content | {"symbols": [*content["symbols"], "XRPUSDT"]}))
+    says = rf"manifest.json has the symbols {began}, XRPUSDT, but the run began with {began}; restore the file"
+    with pytest.raises(RunError, match=says):
+        resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+
+
+def test_a_snapshot_that_cannot_be_used_leaves_no_empty_segment(tmp_path: Path) -> None:
+    folder = stopped(tmp_path)
+    newest = max((folder / "states").glob("*.json"), key=lambda path: int(path.stem))
+    content = msgspec.json.decode(newest.read_bytes().partition(b"\n")[2])
+    content["state"]["contents"]["risk.nothing"] = ["list", []]
+    content = msgspec.json.encode(content)
+    newest.write_bytes(_digest(content) + b"\n" + content)
+    before = len(segments(folder / FOLDER))
+
+    run = resumed(folder, 60)
+
+    assert run.resumed is not None
+    assert "is not used: " in run.resumed
+    assert len(segments(folder / FOLDER)) == before + 1
 
 
 def test_a_complete_live_run_is_not_resumed(tmp_path: Path) -> None:

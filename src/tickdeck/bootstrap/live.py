@@ -453,6 +453,9 @@ class LiveRun(Session):
     def _close_market(self) -> None:
         self._frames.close()
 
+    def abandon(self) -> None:
+        self._frames.discard()
+
     def _frames_mark(self) -> FramesMark:
         return self._frames.mark
 

@@ -34,7 +34,7 @@ from tickdeck.bootstrap.strategies import (
     load_strategies,
     strategies_as_recorded,
 )
-from tickdeck.domain.events import DomainEvent, RunResumed
+from tickdeck.domain.events import DomainEvent, RunResumed, RunStarted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
@@ -50,7 +50,7 @@ from tickdeck.infrastructure.runs import (
     settings_of,
 )
 from tickdeck.infrastructure.runs.secrets import SECRETS
-from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
+from tickdeck.infrastructure.tape.opening import IN_A_RUN, AnyTape, open_reader, open_tape, tape_path
 
 __all__ = ["resume_run"]
 
@@ -66,8 +66,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     dropped, the state is restored from the tape, and ``run.resumed`` begins a new stretch. Then the run continues; a
     live run with what its venue sends from now on.
 
-    Raises ``RunError`` if the inputs have changed since the run, if it is a live run that is complete, and if market
-    data that it needs is in an archive that is out of reach.
+    Raises ``RunError`` if the inputs or symbols have changed since the run, if its tape is missing, if it is a live run
+    that is complete, and if market data that it needs is in an archive that is out of reach.
     """
     folder = folder.absolute()  # a strategy may change the working directory
     manifest = read_manifest(folder)
@@ -84,11 +84,13 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         raise RunError(f"run {manifest.run_id} is complete: its duration was reached; start a new run")
     if any(gone.place is not None for gone in out_of_reach(folder / FOLDER)):
         raise RunError(f"run {manifest.run_id} cannot be resumed: {missing_market(folder)}; move it back there")
+    _refuse_missing_tape(folder, manifest, end)
     linger_ms = live.LINGER_MS if manifest.is_live else run.LINGER_MS
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=linger_ms)
     try:
         refuse_changed = partial(_refuse_changed, folder, manifest, end)
         refuse_changed(tape.last_seq)  # what costs little comes first
+        _refuse_other_symbols(folder, manifest, tape)
         if manifest.is_live and tape.last_seq:
             _refuse_lost_frames(folder, manifest, end)
         StrategyStates(folder).forget_after(tape.last_seq)
@@ -129,6 +131,25 @@ def _refuse_changed(folder: Path, manifest: Manifest, end: RunEnd | None, first_
             f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
             "restore it from a copy"
         )
+
+
+def _refuse_missing_tape(folder: Path, manifest: Manifest, end: RunEnd | None) -> None:
+    """Raise ``RunError`` if the tape is gone of a run that has ended before. Opening it would create an empty one."""
+    if end is not None and not any((folder / name).exists() for name in IN_A_RUN.values()):
+        raise RunError(f"run {manifest.run_id} cannot be resumed: its tape is missing; restore {folder} from a copy")
+
+
+def _refuse_other_symbols(folder: Path, manifest: Manifest, tape: AnyTape) -> None:
+    """Raise ``RunError`` if the manifest has other symbols than the run began with. A snapshot has the state of those,
+    and so has everything on the tape."""
+    started = next(iter(tape.read(TapeQuery(types=(RunStarted.event_type,), limit=1))), None)
+    if not isinstance(started, RunStarted) or started.symbols in ((), manifest.symbols):
+        return
+    raise RunError(
+        f"run {manifest.run_id} cannot be resumed: {folder / 'manifest.json'} has the symbols "
+        f"{', '.join(manifest.symbols)}, but the run began with {', '.join(started.symbols)}; restore the file, or "
+        "start a new run"
+    )
 
 
 def _refuse_lost_frames(folder: Path, manifest: Manifest, end: RunEnd | None) -> None:

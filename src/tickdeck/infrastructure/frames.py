@@ -150,6 +150,19 @@ class FrameWriter:
                 os.close(self._fd)
                 self._fd = -1
 
+    def discard(self) -> None:
+        """Close the writer, and remove its segment if it has no frames."""
+        if self._fd < 0 or self._waiting or self._written:
+            self.close()
+            return
+        os.close(self._fd)
+        self._fd = -1
+        try:
+            (self._folder / f"{self._number:06d}{SUFFIX}").unlink(missing_ok=True)
+            sync(self._folder)
+        except OSError as error:
+            raise tape_error(self._folder, "write market data", error) from None
+
     def _flush(self) -> None:
         """Compress and write the waiting frames. ``_lock`` is held."""
         if self._failure:

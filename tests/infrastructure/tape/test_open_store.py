@@ -221,7 +221,13 @@ asyncio.run(main())
         assert reader.wait() == 0
 
 
-def test_a_read_only_store_accepts_nothing_and_must_exist(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_read_only_store_accepts_nothing_and_must_exist(tmp_path: Path, form: str) -> None:
+    url = f"{form}://{tmp_path / 'tape'}"
+    with open_store(url) as store:
+        store.append([accepted("td1")])
+    with open_store(url, read_only=True) as reader, pytest.raises(ConfigError, match="open for reading only; open it"):
+        reader.append([accepted("td2")])
     with pytest.raises(TapeError):
         open_store(tmp_path / "none.db", read_only=True)
     with pytest.raises(ConfigError, match="no other reader can open a store in memory"):

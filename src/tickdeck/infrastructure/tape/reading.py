@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from typing import NoReturn
 
 import msgspec
 
@@ -14,7 +15,7 @@ from tickdeck.application.ports import EVERYTHING, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
-__all__ = ["Events", "Reading"]
+__all__ = ["Events", "ReadOnly", "Reading"]
 
 _EVENTS_PER_TURN = 256
 """An ``async for`` lets other coroutines run after this many events."""
@@ -122,6 +123,14 @@ class Reading(ABC):
             if ended or (query.last_seq is not None and upto >= query.last_seq):
                 return
             await asyncio.sleep(_POLL_S)
+
+
+class ReadOnly(Reading):
+    """Base of readers."""
+
+    def append(self, *_: object, **__: object) -> NoReturn:
+        """Raises ``ConfigError``: open the store for writing instead."""
+        raise ConfigError("append: this store is open for reading only; open it with open_store(url)")
 
 
 def _checked(call: str, query: TapeQuery) -> TapeQuery:

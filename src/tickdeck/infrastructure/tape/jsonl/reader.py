@@ -42,7 +42,7 @@ from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_sna
 from tickdeck.infrastructure.tape.jsonl.walk import Walk, from_seq, records_of
 from tickdeck.infrastructure.tape.jsonl.wanted import Wanted
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams, old_types
-from tickdeck.infrastructure.tape.reading import Reading
+from tickdeck.infrastructure.tape.reading import ReadOnly
 from tickdeck.infrastructure.tape.records import Decode, Record, decoder_of, explain
 
 __all__ = ["JsonlTapeReader"]
@@ -50,7 +50,7 @@ __all__ = ["JsonlTapeReader"]
 _MAX = (1 << 63) - 1
 
 
-class JsonlTapeReader(Reading):
+class JsonlTapeReader(ReadOnly):
     """A tape opened for reading. A writer may write it meanwhile, or may have been killed: a torn tail is ignored.
 
     ``visible()`` returns the last ``seq`` to read; later groups are ignored. Use a reader from one thread at a time.

@@ -17,7 +17,7 @@ from tickdeck.errors import EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
-from tickdeck.infrastructure.tape.reading import Reading
+from tickdeck.infrastructure.tape.reading import ReadOnly
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 from tickdeck.infrastructure.tape.sqlite.places import GREATEST, Places, clamp
 from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading, snapshot_checksum
@@ -48,7 +48,7 @@ class _Type(NamedTuple):
     version: int
 
 
-class SqliteTapeReader(Reading):
+class SqliteTapeReader(ReadOnly):
     """A tape opened for reading. A writer may write it meanwhile, or may have been killed. Holds no lock between
     chunks.
 
