@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -23,6 +23,7 @@ __all__ = [
     "console",
     "cut",
     "event_fields",
+    "folded",
     "mute",
     "note",
     "note_if_possible",
@@ -30,6 +31,7 @@ __all__ = [
     "print_json",
     "print_lines",
     "program",
+    "terminal_width",
 ]
 
 _HEAD = ("seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id")
@@ -129,3 +131,30 @@ def program() -> str:
 def cut(line: str, width: int | None) -> str:
     """``line``, cut to ``width`` columns with an ellipsis if it is longer."""
     return line if width is None or len(line) <= width else line[: max(width - 1, 0)] + "…"
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal, or ``None`` if stdout is none: what goes to a file is not folded."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def folded(cells: Sequence[str], width: int | None) -> list[str]:
+    """The aligned ``cells`` of a row, two spaces apart. What does not fit into ``width`` columns goes into lines below
+    it, which begin with two spaces: cell by cell, and the words of the last cell, which may be text. There are at least
+    two cells."""
+    whole = "  ".join(cells).rstrip()
+    if width is None or len(whole) <= width:
+        return [whole]
+    lines = [cells[0]]
+    for cell in cells[1:-1]:
+        if len(lines[-1]) + 2 + len(cell) <= width:
+            lines[-1] += f"  {cell}"
+        else:
+            lines.append(f"  {cell}")
+    for place, word in enumerate(cells[-1].split()):
+        space = " " if place else "  "
+        if len(lines[-1]) + len(space) + len(word) <= width:
+            lines[-1] += space + word
+        else:
+            lines.append(f"  {word}")
+    return [line.rstrip() for line in lines]

@@ -14,7 +14,7 @@ from tickdeck.application.units import duration_ns
 from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option
-from tickdeck.interfaces.cli.output import console, note, print_json, print_lines
+from tickdeck.interfaces.cli.output import console, folded, note, print_json, print_lines, terminal_width
 
 if TYPE_CHECKING:
     from tickdeck.infrastructure.runs import RunOverview
@@ -194,7 +194,8 @@ def _print(found: list[RunOverview]) -> None:
     for number, line in enumerate(out.render_lines(table, pad=False)):
         out.print(Text("".join(segment.text for segment in line).rstrip()), soft_wrap=True)
         if number:
-            out.print(Text(f"  {below[number - 1]}"), soft_wrap=True)
+            for folded_line in folded(("", below[number - 1]), terminal_width()):
+                out.print(Text(folded_line), soft_wrap=True)
 
 
 def _parameters(values: dict[str, Any]) -> str:

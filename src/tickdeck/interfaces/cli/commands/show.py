@@ -13,7 +13,7 @@ from tickdeck.application.units import clock_time, day
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
-from tickdeck.interfaces.cli.output import note, one_line, print_json
+from tickdeck.interfaces.cli.output import folded, note, one_line, print_json, terminal_width
 
 __all__ = ["show"]
 
@@ -252,15 +252,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], none: s
     if not rows:
         note(none)
         return
-    # In full, however narrow the terminal is: ids are there to be copied.
+    # In full, however narrow the terminal is: ids are there to be copied. A row that is too long is folded.
+    width = terminal_width()
     cells = [[name.removeprefix(">") for name in columns], *([cell or "-" for cell in row] for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     for row in cells:
-        aligned = (
-            cell.rjust(width) if name.startswith(">") else cell.ljust(width)
-            for cell, width, name in zip(row, widths, columns, strict=True)
-        )
-        click.echo(one_line("  ".join(aligned).rstrip()))
+        aligned = [
+            one_line(cell.rjust(widest) if name.startswith(">") else cell.ljust(widest))
+            for cell, widest, name in zip(row, widths, columns, strict=True)
+        ]
+        for line in folded(aligned, width):
+            click.echo(line)
 
 
 def _exit(what: str, price: str | None, percent: str | None) -> str:
