@@ -231,6 +231,27 @@ def test_a_command_with_an_id_is_carried_out_once_and_gets_the_first_answer_agai
     assert events[0].correlation_id == "control-a-1"
 
 
+def test_a_command_is_answered_when_it_and_its_effects_are_durable() -> None:
+    tape = MemoryTape(synced=False)
+
+    async def work() -> None:
+        kernel = Kernel(tape=tape)
+        kernel.subscribe(CommandReceived, lambda command: kernel.publish(SystemWarning(component="risk", message="no")))
+        kernel.feed(RunStarted())
+        answer = asyncio.ensure_future(CommandDesk(kernel).carry_out(Request(command="resume", id="a"), "me"))
+        for durable in (None, 1, 2):
+            if durable is not None:
+                tape.sync(durable)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(tape.events) == 3
+            assert not answer.done()
+        tape.sync()
+        assert (await answer).seq == 2
+
+    asyncio.run(work())
+
+
 def test_clients_that_send_the_same_id_at_the_same_time_get_one_answer(tmp_path: Path) -> None:
     def many() -> list[Answer | None]:
         with ThreadPoolExecutor(20) as pool:
