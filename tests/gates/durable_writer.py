@@ -3,7 +3,7 @@
 ``python durable_writer.py TAPE CASCADES [unsynced]`` appends cascades and prints ``ACK <seq>`` for each seq that the
 tape acknowledged as durable, and ``SNAP <version>`` for each snapshot of ``STREAM``, one ``write`` each. The content
 depends only on the position (``cascade``), so that any reader of the tape knows what must be there. The tape is in JSON
-Lines if TAPE is a folder, otherwise on SQLite, with a reserved log if TAPE is called ``reserved``.
+Lines if TAPE is a folder, otherwise on SQLite.
 """
 
 from __future__ import annotations
@@ -58,12 +58,7 @@ def acknowledge(seq: int) -> None:
 
 
 def open_tape(path: Path) -> SqliteTape | JsonlTape:
-    if path.is_dir():
-        return JsonlTape(path, segment_bytes=SEGMENT)
-    tape = SqliteTape(path)
-    if path.stem == "reserved":
-        tape.reserve()
-    return tape
+    return JsonlTape(path, segment_bytes=SEGMENT) if path.is_dir() else SqliteTape(path)
 
 
 def state(version: int) -> bytes:

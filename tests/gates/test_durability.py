@@ -62,7 +62,6 @@ class Form:
 
 
 SQLITE = Form("sqlite", "tape.sqlite", "-wal")
-RESERVED = Form("sqlite, reserved", "reserved.sqlite", "-wal")
 JSONL = Form("jsonl", "", ".jsonl")
 FORMS = pytest.mark.parametrize("form", [SQLITE, JSONL], ids=lambda form: form.name)
 
@@ -183,7 +182,7 @@ class Run:
         return power_cuts(self.steps, self.folder, scratch, instants, lucks, seed)
 
 
-@pytest.fixture(scope="module", params=[SQLITE, RESERVED, JSONL], ids=lambda form: form.name)
+@pytest.fixture(scope="module", params=[SQLITE, JSONL], ids=lambda form: form.name)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     form: Form = request.param
     folder = tmp_path_factory.mktemp("run") / "tape"
@@ -339,7 +338,7 @@ def killed_again_and_again(form: Form, folder: Path, times: int, seed: int) -> N
     assert broken_promise(form, folder, 300, expected_events()) == ""
 
 
-@pytest.mark.parametrize("form", [SQLITE, RESERVED, JSONL], ids=lambda form: form.name)
+@FORMS
 def test_a_writer_killed_ten_times_ends_with_the_same_tape(form: Form, tmp_path: Path) -> None:
     killed_again_and_again(form, tmp_path / "tape", 10, seed=1)
 

@@ -112,8 +112,6 @@ class LiveRun(Session):
         super().__init__(
             folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda, code=code
         )
-        if accounts:
-            tape.reserve()  # its orders wait for the disk
         self._feed = feed
         policy = config.archive
         self._archive = None if policy.keeps_all else LiveArchive(folder, policy, clock=clock, publish=kernel.publish)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -10,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlite_tapes import query, seqs, write
@@ -278,55 +276,3 @@ def test_a_damaged_event_during_the_search_for_a_correlation_is_reported(path: P
 
     with pytest.raises(TapeError, match="event seq 2 is damaged"):
         seqs(path, TapeQuery(correlation_id="2"))
-
-
-def log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
-def test_a_reserved_log_does_not_grow_and_a_killed_writer_loses_nothing_of_it(path: Path, tmp_path: Path) -> None:
-    with SqliteTape(path) as tape:
-        tape.append([trade(1)])
-        tape.wait_durable(1)
-        tape.reserve()
-        length = log_of(path).stat().st_size
-        for seq in range(2, 20):
-            tape.append([trade(seq)])
-            tape.wait_durable(seq)
-        assert log_of(path).stat().st_size == length > 16_000_000
-        assert seqs(path) == list(range(1, 20))
-        left = tmp_path / "killed"  # what a killed process leaves
-        left.mkdir()
-        for file in (path, log_of(path)):
-            shutil.copy(file, left)
-
-    assert seqs(left / path.name) == list(range(1, 20))
-    with SqliteTape(left / path.name) as tape:
-        tape.reserve()
-        assert tape.last_seq == 19
-        tape.append([trade(20)])
-    assert not log_of(left / path.name).exists()
-    assert seqs(left / path.name) == list(range(1, 21))
-
-
-def test_nothing_is_reserved_on_a_disk_that_is_nearly_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with SqliteTape(path) as tape:
-        length = log_of(path).stat().st_size
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=200 << 20))
-        tape.reserve()
-        assert log_of(path).stat().st_size == length
-
-
-def test_a_log_that_cannot_be_reserved_is_one_clear_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(fd: int, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with SqliteTape(path) as tape:
-        monkeypatch.setattr(os, "write", full)
-        with pytest.raises(
-            TapeError, match=r"cannot reserve space for its log: No space.*free some space, then resume"
-        ):
-            tape.reserve()
-        monkeypatch.undo()
-        tape.append([trade(1)])
-    assert seqs(path) == [1]

@@ -318,10 +318,6 @@ class GroupCommitTape(Reading):
         self._failure = f"{self._path}: this process is a fork of the one that writes the tape; open another tape"
         self._writer_lock.release()
 
-    def reserve(self) -> None:
-        """Prepare the files for commits that somebody waits for: take the space now that they would have to take. Call
-        it once. Raises ``TapeError``. The default does nothing."""
-
     def __enter__(self) -> Self:
         return self
 

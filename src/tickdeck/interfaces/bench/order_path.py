@@ -108,8 +108,6 @@ async def _send(count: int, path: Path | None) -> tuple[list[float], list[list[D
     config = RunConfig(strategies=(StrategyConfig(spec=spec),), symbols=(SYMBOL,), risk=limits, live=False)
     config, manifest, strategies = prepare(config)
     tape: Any = InMemoryEventStore() if path is None else SqliteTape(path)
-    if isinstance(tape, SqliteTape):
-        tape.reserve()  # as a run with real orders does
     kernel = Kernel(tape=tape, wall_now=clock.time_ns, clock=clock)
     core = Core(config, manifest, strategies, kernel)
     exchange = BinanceExchange(HmacKey("key", "secret"), http=wire, clock=clock, limits=_no_limits(clock))

@@ -11,8 +11,6 @@ shows the same with names and times, for use with an SQL tool.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from pathlib import Path
 from zlib import crc32
@@ -20,7 +18,6 @@ from zlib import crc32
 from tickdeck.application.ports import Snapshot
 from tickdeck.errors import TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
-from tickdeck.infrastructure.tape.sync import sync_content
 
 __all__ = [
     "APPLICATION_ID",
@@ -31,7 +28,6 @@ __all__ = [
     "migrate",
     "open_for_reading",
     "open_for_writing",
-    "reserve_log",
     "shorten_log",
     "snapshot_checksum",
     "wal_path",
@@ -106,13 +102,6 @@ SNAPSHOTS_BY_VERSION = (
 MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS, BLOCKS, SNAPSHOTS_BY_VERSION)
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file). Only append to it."""
 
-_FRAME = 4_096 + 24
-"""Bytes of a page in the log."""
-_MORE_PAGES = 50
-"""The log is somewhat longer when it begins again: the commit that reaches the length is complete."""
-_ZEROS = 256 * 1024
-"""This many are written at once."""
-
 SYNCHRONOUS = "FULL"
 """Each commit is synced before it returns. A test sets ``OFF`` to show that its crash simulator detects the loss."""
 CHECKPOINT_PAGES = 4_000
@@ -124,8 +113,6 @@ LOG_BYTES = 64 * 1024 * 1024
 CACHE_KIB = 16_384
 BUSY_S = 5.0
 """How long to wait for another process that writes to the file, such as an SQL tool, before giving up."""
-FREE_BYTES = 256 * 1024 * 1024
-"""With less free space, nothing is reserved for the log."""
 PATIENCE_MS = 50
 """How long to wait for readers that prevent restarting the log: many times their short transactions."""
 
@@ -237,28 +224,6 @@ def configure(connection: sqlite3.Connection) -> None:
         f"cache_size = -{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def reserve_log(path: Path) -> None:
-    """Append zeros to the log, up to the length at which SQLite begins again at its start, if the disk has room.
-
-    Afterwards commits overwrite the log instead of extending it. When a file has grown, a sync has to wait for the
-    journal of the file system, and so for what other programs wrote. SQLite ignores what follows the last commit in the
-    log. Because the zeros are appended, they can replace nothing, whoever writes meanwhile. Raises ``TapeError``.
-    """
-    length = (CHECKPOINT_PAGES + _MORE_PAGES) * _FRAME
-    try:
-        if shutil.disk_usage(path.parent).free < FREE_BYTES:
-            return
-        fd = os.open(wal_path(path), os.O_WRONLY | os.O_APPEND)
-        try:
-            while (left := length - os.fstat(fd).st_size) > 0:
-                os.write(fd, bytes(min(left, _ZEROS)))
-            sync_content(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise tape_error(path, "reserve space for its log", error) from error
 
 
 def shorten_log(connection: sqlite3.Connection) -> None:

@@ -28,7 +28,6 @@ from tickdeck.infrastructure.tape.sqlite.rows import RowEncoder
 from tickdeck.infrastructure.tape.sqlite.schema import (
     COLUMNS,
     open_for_writing,
-    reserve_log,
     shorten_log,
     snapshot_checksum,
     wal_path,
@@ -130,10 +129,6 @@ class SqliteTape(GroupCommitTape):
     def open_reader(path: Path) -> SqliteTapeReader:
         """Open a tape for reading; see ``SqliteTapeReader``."""
         return SqliteTapeReader(path)
-
-    def reserve(self) -> None:
-        """See ``reserve_log``: 16 MB until the tape is closed."""
-        reserve_log(self._path)
 
     def leave_to_parent(self) -> None:
         super().leave_to_parent()
