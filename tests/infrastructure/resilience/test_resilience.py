@@ -308,6 +308,18 @@ def test_a_refusal_of_one_stops_all_that_use_the_address() -> None:
     assert other.used("weight", 60) == 0  # they count apart
 
 
+def test_a_refusal_of_one_alone_stops_no_other() -> None:
+    clock = Clock()
+    one, other = limiter(clock), limiter(clock)
+    one.stop_with(other)
+
+    one.stop(7, alone=True)
+
+    assert (one.stopped_for(), other.stopped_for()) == (7, 0)
+    with pytest.raises(RateLimited):
+        one.admit(weight=1)
+
+
 def test_after_a_refusal_nothing_is_sent_until_the_wait_is_over() -> None:
     clock = Clock()
     limits = limiter(clock)

@@ -75,7 +75,8 @@ class RateLimiter:
       share the account or the address, or lower, because filled orders no longer count.
     - ``replace(limits)`` takes over the limits that the venue announces.
     - ``stop(seconds)``: the venue refused a call. Nothing is sent until then, urgent or not. ``stop_with(other)``: nor
-      by the other one, because the venue refuses all calls from an address.
+      by the other one, because the venue refuses all calls from an address. After ``stop(seconds, alone=True)`` the
+      other one goes on.
 
     Call it from one thread.
     """
@@ -84,7 +85,7 @@ class RateLimiter:
         self._name = name
         self._clock = clock or SystemClock()
         self._windows = {(limit.name, limit.seconds): _Window(limit) for limit in limits}
-        self._stop = _Stop()
+        self._alone, self._stop = _Stop(), _Stop()
 
     def admit(self, *, urgent: bool = False, **weights: int) -> None:
         """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
@@ -136,9 +137,10 @@ class RateLimiter:
         """The limits that apply now."""
         return tuple(window.limit for window in self._windows.values())
 
-    def stop(self, seconds: float) -> None:
-        """Send nothing for this many seconds."""
-        self._stop.until = max(self._stop.until, self._clock.monotonic_ns() + round(seconds * 1e9))
+    def stop(self, seconds: float, *, alone: bool = False) -> None:
+        """Send nothing for this many seconds. ``alone``: those that stop with this one may go on."""
+        stop = self._alone if alone else self._stop
+        stop.until = max(stop.until, self._clock.monotonic_ns() + round(seconds * 1e9))
 
     def stop_with(self, other: RateLimiter) -> None:
         """Stop whenever ``other`` does, and the other way round. Both have the same clock, and count apart."""
@@ -147,7 +149,7 @@ class RateLimiter:
 
     def stopped_for(self) -> float:
         """For how many seconds nothing is sent, because the venue refused a call; 0 if calls may be sent."""
-        return max(0.0, (self._stop.until - self._clock.monotonic_ns()) / 1e9)
+        return max(0.0, (max(self._alone.until, self._stop.until) - self._clock.monotonic_ns()) / 1e9)
 
     def used(self, name: str, seconds: int) -> int:
         """The count of the current interval; 0 if there is no such limit."""

@@ -53,7 +53,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.account import (
     balances_of,
     fees_event,
 )
-from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
+from tickdeck.infrastructure.exchanges.binance.mappers.errors import TOO_MANY_ORDERS, error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, TimeBody, listed_instruments
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
     OrderBody,
@@ -412,7 +412,7 @@ class BinanceExchange:
                 now = self._clock.time_ns() // _MS
                 refusal = error_from(answer.status, answer.body, answer.headers, changes=changes, now_ms=now)
                 if isinstance(refusal, RateLimited):
-                    self.limits.stop(refusal.wait)
+                    self.limits.stop(refusal.wait, alone=refusal.code == TOO_MANY_ORDERS)
                 raise refusal
         return answer
 

@@ -26,7 +26,7 @@ from tickdeck.errors import (
     WouldTrigger,
 )
 
-__all__ = ["error_from"]
+__all__ = ["TOO_MANY_ORDERS", "error_from"]
 
 _BY_CODE: dict[int, type[RequestRefused]] = {
     -1002: AuthenticationFailed,
@@ -51,7 +51,9 @@ _BY_TEXT: tuple[tuple[str, type[RequestRefused]], ...] = (
 """Codes -1013, -2010 and -2011 cover many reasons, which only the text tells apart."""
 
 _UNKNOWN = (-1000, -1001, -1006, -1007)
-_TOO_MANY = (-1003, -1015)
+TOO_MANY_ORDERS = -1015
+"""Counted by account; all other limits count the requests of an address."""
+_TOO_MANY = (-1003, TOO_MANY_ORDERS)
 _DOWN = (-1016,)
 _FILTER = re.compile(r"Filter failure: (\w+)")
 _AMOUNT = re.compile(r"parameter '(quantity|price|newQty)'")  # -1100: too many decimals
