@@ -176,7 +176,7 @@ def test_a_process_that_was_killed_is_resumed_with_an_edited_strategy(
     data = tmp_path / "data"
     meant_to_differ.add(data / "maker")
     start = tickdeck(
-        *("run", "--name", "maker", "--data", data, "--strategy", f"{source}:Busy", "--for", "200", "--speed", "20")
+        *("run", "--name", "maker", "--data", data, "--strategy", f"{source}:Busy", "--for", "60", "--speed", "6")
     )
     with subprocess.Popen(start, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         wait_for(data / "maker", trades=100)
