@@ -41,7 +41,9 @@ def tape_error(path: Path, doing: str, error: Exception) -> TapeError:
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is the primary code
     kind = TapeVersionError if code == sqlite3.SQLITE_NOTADB else TapeError
-    hint, text = _SQLITE_HINTS.get(code), str(error)
+    hint, text = _SQLITE_HINTS.get(code), str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        text = "the process has no memory left"
     if isinstance(error, OSError):
         hint, text = _OS_HINTS.get(error.errno or 0), error.strerror or text
     return kind(f"{path}: cannot {doing}: {text}" + (f" ({hint})" if hint else ""))
