@@ -9,6 +9,7 @@ import msgspec
 from tickdeck.domain.values import Money
 from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.frame_members import FramesMark
+from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.tape.sync import replace_file
 
@@ -92,7 +93,8 @@ def write_end(
         with open_reader(tape_path(folder)) as tape:
             mark, last_seq = tape.mark(), tape.last_seq
     except TapeError:
-        if tape_path(folder).exists():
+        path = tape_path(folder)
+        if path.is_file() or is_jsonl_tape(path):
             raise
         mark, last_seq = None, -1
     if last_seq < wanted:
