@@ -248,3 +248,16 @@ def check_end(driven: Driven, alone: LeftAlone) -> None:
     assert driven.answer() == alone.state
     assert rows(driven.folder) == alone.rows
     assert dump(driven.folder) == alone.dump
+
+
+def check_killed(alone: LeftAlone, data: Path, *shares: float) -> None:
+    """Kill the same run at these shares of its events, and resume it: it ends as if it had been left alone."""
+    end = alone.rows["events"][-1][0]
+    place: tuple[str, Path] = ("run", data)
+    for share in shares:
+        with Driven(*place, config=alone.settings) as driven:
+            assert driven.kill_at(int(end * share), durable=1)
+            assert check_beginning(driven, alone) > 0
+            place = ("resume", driven.folder)
+    with Driven(*place, config=alone.settings) as driven:
+        check_end(driven, alone)

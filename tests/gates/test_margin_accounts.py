@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_processes import Driven, check_beginning, check_end, left_alone
+from gate_processes import check_killed, left_alone
 from gate_runs import finish, play, prove, resume, state
 from test_margin_runs import cut, of, path_of, places, run_config
 
@@ -213,16 +213,8 @@ def test_it_goes_on_the_same_wherever_it_was_interrupted(
 def test_it_is_killed_and_ends_as_if_uninterrupted(state_every: int, tmp_path: Path) -> None:
     slowly = [price for price in FALL for _ in range(4)]  # so that it is not over at once
     alone = left_alone(several(tmp_path, slowly, *ACCOUNTS, state_every=state_every), tmp_path)
-    end = alone.rows["events"][-1][0]
-    place = ("run", tmp_path)
 
-    for share in (0.3, 0.6):
-        with Driven(*place, config=alone.settings) as driven:
-            assert driven.kill_at(int(end * share), durable=1)
-            assert check_beginning(driven, alone) > 0
-            place = ("resume", driven.folder)
-    with Driven(*place, config=alone.settings) as driven:
-        check_end(driven, alone)
+    check_killed(alone, tmp_path, 0.3, 0.6)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gate_processes import Driven, check_beginning, check_end, left_alone
+from gate_processes import check_killed, left_alone
 from gate_runs import CAPTURES, play, prove
 
 from tickdeck.bootstrap import triggers_of
@@ -105,13 +105,5 @@ def test_a_file_alone_trades_a_recorded_market_and_is_proven(shared: Path, tmp_p
 @pytest.mark.long
 def test_it_is_killed_and_ends_as_if_uninterrupted(shared: Path, tmp_path: Path) -> None:
     alone = left_alone(settings(shared, tmp_path, 30), tmp_path)
-    end = alone.rows["events"][-1][0]
-    place = ("run", tmp_path)
 
-    for share in (0.3, 0.7):
-        with Driven(*place, config=alone.settings) as driven:
-            assert driven.kill_at(int(end * share), durable=1)
-            assert check_beginning(driven, alone) > 0
-            place = ("resume", driven.folder)
-    with Driven(*place, config=alone.settings) as driven:
-        check_end(driven, alone)
+    check_killed(alone, tmp_path, 0.3, 0.7)

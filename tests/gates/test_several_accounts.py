@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_processes import Driven, check_beginning, check_end, left_alone
+from gate_processes import check_killed, left_alone
 from gate_runs import config, looking_up_often, play, prove, rows
 
 from tickdeck.bootstrap import answer_from_tape, open_record, start_run, trade_journal
@@ -148,16 +148,8 @@ def test_it_is_killed_and_ends_as_if_uninterrupted(state_every: int, tmp_path: P
         CopyConfig(leader="strategy:Busy-2", follower="carol", size={"fixed": 100}),
     )
     alone = left_alone(several("alice", "bob", "carol", copy=copies, state_every=state_every), tmp_path)
-    end = alone.rows["events"][-1][0]
-    place = ("run", tmp_path)
 
-    for share in (0.3, 0.7):
-        with Driven(*place, config=alone.settings) as driven:
-            assert driven.kill_at(int(end * share), durable=1)
-            assert check_beginning(driven, alone) > 0
-            place = ("resume", driven.folder)
-    with Driven(*place, config=alone.settings) as driven:
-        check_end(driven, alone)
+    check_killed(alone, tmp_path, 0.3, 0.7)
 
 
 def test_two_runs_of_one_configuration_are_equal_and_other_balances_give_other_ids(tmp_path: Path) -> None:
