@@ -7,6 +7,7 @@ import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from gate_processes import ask, kill_live
@@ -26,6 +27,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading import BracketStatus
 from tickdeck.infrastructure.config import StrategyConfig
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 __all__ = ["key", "short_lag"]
 
@@ -71,13 +73,22 @@ def check_brackets(run: LiveRun, events: list[DomainEvent]) -> None:
 
 
 async def driven(venue: Any, strategies: tuple[StrategyConfig, ...], data: Path) -> LiveRun:
-    """A run that has ended, with the exchange as it was then: a stop that rests there could be filled later."""
+    """A run that has ended. Its market halts before the run compares its account a last time: a stop that rests there
+    could be filled between that and the look of the test."""
     run = start_live_run(config(venue.url, 8, strategies=strategies), data)
-    try:
-        await run.drive(None)
+    (trading,) = run.venues
+    assert isinstance(trading, ExchangeVenue)
+    compare = trading.compare
+
+    async def compare_when_halted() -> None:
         venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", "status": "HALT"})
-    finally:
-        run.close()
+        await compare()
+
+    with patch.object(trading, "compare", compare_when_halted):
+        try:
+            await run.drive(None)
+        finally:
+            run.close()
     return run
 
 
