@@ -7,12 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from application_kit import Core
 from exchange_kit import CONNECTED, SECOND, START, Scripted, of, play, reconciled, usdt
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_kit import kernel_with
+from virtual_time import VirtualWall
 
 from tickdeck.application.ports import ExchangeCapabilities, Transfer
+from tickdeck.bootstrap.live_trading import LiveTrading
 from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.events import TransferKind, VenueBalanceReported, VenueTransferReported
 from tickdeck.errors import RequestRefused
@@ -194,8 +197,15 @@ def test_neither_does_one_on_the_record_of_an_earlier_process(recorded: bool) ->
     told = heard(Decimal(30), "stream-1", START + SECOND)
 
     async def work(venue: ExchangeVenue) -> None:
-        await venue.connect(resumed=True)
-        venue.recover((), (), {"USDT"}, transfers=(told,) if recorded else ())
+        core = Core()
+        trading = LiveTrading(
+            core.kernel, core.execution, core.portfolio.differences, core.risk.protections.book, venue,
+            clock=VirtualWall(START), cancel_at_end=True, remarks=[], is_past=lambda: False,
+        )  # fmt: skip
+        if recorded:
+            core.feed(told)
+        await trading.connect(resumed=True)
+        trading.recover({"USDT"})
         exchange.stream.put_nowait(CONNECTED)
 
     events = play(exchange, work, seconds=1, symbols=("BTCUSDT",), books={"USDT": Decimal(100)})

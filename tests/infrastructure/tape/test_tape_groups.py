@@ -75,6 +75,36 @@ def test_events_become_durable_after_the_linger_without_a_waiter(open_tape: Open
             assert tape._room.wait_for(lambda: tape.durable_seq == 1, timeout=30)
 
 
+def test_events_are_durable_when_their_group_is_synced_and_not_before(
+    open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders leave, and commands are answered, when the tape says so."""
+    said: list[tuple[str, int, int, bool]] = []
+
+    async def work(tape: AnyTape) -> None:
+        def look(when: str) -> None:
+            said.append((when, tape.durable_seq, tape.statistics().durable, waiting.done()))
+
+        write = tape._write
+
+        def watched(values: list[Any], last_seq: int) -> None:
+            look("not written")
+            write(values, last_seq)
+            look("synced")
+
+        monkeypatch.setattr(tape, "_write", watched)
+        tape.before_commit = lambda: look("data first")
+        tape.append([trade(1), trade(2)])
+        waiting = asyncio.ensure_future(tape.wait_durable_async(2))
+        await waiting
+        look("told")
+
+    with open_tape(path, linger_ms=NEVER) as tape:
+        asyncio.run(work(tape))
+    nothing = (0, 0, False)
+    assert said == [("data first", *nothing), ("not written", *nothing), ("synced", *nothing), ("told", 2, 2, True)]
+
+
 def test_a_full_group_is_committed_without_lingering(
     open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
