@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from application_kit import BTC, SECOND, Core, D, trade
+from folding import protections_of, state_of
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from risk_kit import Puppet
 
 from tickdeck.application.engines import StopOrders
-from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, ProtectionEndedEvent
+from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, ProtectionEndedEvent, TradeEvent
 from tickdeck.domain.trading import PROTECTION_TRANSITIONS, ProtectionStatus
 from tickdeck.domain.values import ZERO, OrderStatus, Side
 
@@ -40,6 +41,8 @@ class Protected(RuleBasedStateMachine):
         self.core.start().trades("100")
         self.price = D(100)
         self.statuses: dict[str, ProtectionStatus] = {}
+        self.again = Core(stop_orders=venue, short_selling=self.side is Side.SELL)
+        self.folded = 0
 
     venue_number = 0
 
@@ -170,3 +173,17 @@ class Protected(RuleBasedStateMachine):
             if before is not p.status:
                 assert p.status in PROTECTION_TRANSITIONS[before], f"{before} -> {p.status}"
             self.statuses[protection_id] = p.status
+
+    @invariant()
+    def the_record_leads_to_the_same(self) -> None:
+        events = self.core.tape.events
+        for event in events[self.folded :]:
+            if isinstance(event, TradeEvent):
+                self.again.market_data.on_trade(event)
+            self.again.accounts[0].recall(event)
+        self.folded = len(events)
+        there, here = self.core.risk.protections, self.again.risk.protections
+        assert protections_of(here.book) == protections_of(there.book)
+        for protection_id, p in there.book.protections.items():
+            assert state_of(here.book.protections[protection_id]) == state_of(p)
+        assert bool(here._prices._watching) == bool(there._prices._watching)

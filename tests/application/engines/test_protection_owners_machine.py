@@ -6,14 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from application_kit import BTC, Core
-from folding import protections_of
+from application_kit import BTC
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from protection_machine import Protected, lots
 
-from tickdeck.domain.events import CommandReceived, TradeEvent, TransferKind, VenueTransferReported
+from tickdeck.domain.events import CommandReceived, TransferKind, VenueTransferReported
 from tickdeck.domain.trading import Ownership
 from tickdeck.domain.values import ZERO
 
@@ -66,17 +65,6 @@ class Owners(Protected):
             owned = book._owners[BTC].of(name) if BTC in book._owners else ZERO
             assert self.holdings(name) == owned
         assert _held(book._owners) == _held(self.core.portfolio.owners())
-
-    @invariant()
-    def the_record_leads_to_the_same(self) -> None:
-        core = self.core
-        again = Core(stop_orders=core.risk.protections._venue)
-        for event in core.tape.events:
-            if isinstance(event, TradeEvent):
-                again.market_data.on_trade(event)
-            again.accounts[0].recall(event)
-        there, here = protections_of(core.risk.protections.book), protections_of(again.risk.protections.book)
-        assert here == there
 
 
 def _held(owners: dict[str, Ownership]) -> dict[str, Any]:

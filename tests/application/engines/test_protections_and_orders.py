@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from application_kit import BTC, D
-from protection_kit import cancelled, ended, entered, exits, shape
+from protection_kit import cancelled, decided, ended, entered, exits, shape
 from risk_kit import command, do
 
 from tickdeck.application.engines.protection_book import ProtectionBook
@@ -13,6 +13,7 @@ from tickdeck.domain.events import (
     CommandReceived,
     ProtectionYieldedEvent,
     RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
     VenueCancelRefused,
 )
 from tickdeck.domain.values import OrderStatus
@@ -102,6 +103,42 @@ def test_a_resting_order_of_the_strategy_is_cancelled_before_the_position_is_clo
 
     core.report(own, OrderStatus.CANCELLED)
     assert shape(exits(core)[1]) == ("sell", D(1), None, None)
+
+
+def test_a_price_that_is_reached_while_another_order_closes_a_part_is_on_the_record() -> None:
+    """Nothing can be sent before the other order has ended, and the price may be gone by then."""
+    core, puppet = entered("1", stop_loss=D(95))
+    core.trades("94")
+    do(core, puppet, lambda s: s.sell(BTC, D("0.5")), price="94")
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    assert decided(core)[2:] == [("exit", "stop")]
+    book = ProtectionBook(core.risk.exposure)
+    for event in core.tape.events:
+        book.recall(event)
+    [there], [here] = core.risk.protections.book.live(), book.live()
+    assert here.triggered == there.triggered == "stop"
+
+    core.trades("100")
+    core.fill(core.orders[-1], "94", "0.5")
+    assert shape(exits(core)[1]) == ("sell", D("0.5"), None, None)
+    assert len(decided(core)) == 4
+
+
+def test_a_record_leads_to_a_protection_that_had_ended_when_a_bracket_gave_it_up() -> None:
+    core, _ = entered("1", stop_loss=D(95))
+    entry = core.orders[0]
+    core.fill(exits(core)[0], "95")
+    late = StrategyDecisionEvent(
+        strategy_id=entry.strategy_id, intents=(ActionIntent(action="exit", order_id=entry.order_id),)
+    )
+    core.feed(late)
+    book = ProtectionBook(core.risk.exposure)
+    for event in core.tape.events:
+        book.recall(event)
+
+    assert [refused.limit for refused in core.of("risk.limit_breached")] == ["protection"]
+    assert book.protections[entry.order_id].triggered == ""
 
 
 def test_a_cancel_that_the_venue_refuses_is_repeated_after_a_while_and_not_at_once() -> None:

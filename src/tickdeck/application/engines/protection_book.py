@@ -181,11 +181,16 @@ class ProtectionBook:
             self._live.setdefault(p.symbol, {})[p.protection_id] = p
         return p
 
+    def to_exit(self, strategy_id: str, protection_id: str) -> Protection | None:
+        """The protection that a strategy may have closed at once; ``None`` if there is no such thing."""
+        p = self.protections.get(protection_id)
+        return None if p is None or p.ended or p.strategy_id != strategy_id else p
+
     def decide(self, event: ProtectionDecidedEvent) -> None:
         """Note a decision."""
         p, intent = self.protections[event.protection_id], event.intent
         if event.reason in _REACHED:
-            p.triggered = event.reason
+            p.record(event.reason)
         if intent.action == "order":
             p.exit = ExitOrder(intent.order_id, ExitPlan(intent.quantity, intent.stop, intent.limit, event.trails))
             p.is_told = False
@@ -351,8 +356,8 @@ class ProtectionBook:
             self._recall_own(event)
         elif isinstance(event, StrategyDecisionEvent):
             for intent in event.intents:
-                if intent.action == "exit" and intent.order_id in self.protections:
-                    self.protections[intent.order_id].triggered = "exit"
+                if intent.action == "exit" and (p := self.to_exit(event.strategy_id, intent.order_id)) is not None:
+                    p.triggered = p.triggered or "exit"
         elif isinstance(event, RiskApprovedEvent | RiskLimitBreachedEvent) and event.intent.action == "order":
             for waiting in self._held_back.values():
                 waiting.pop(event.intent.order_id, None)

@@ -226,8 +226,8 @@ class Protections:
 
     def exit(self, strategy_id: str, intent: ActionIntent) -> Breach | None:
         """Close at market what an entry filled, and enter no more. Returns why that is impossible."""
-        p = self.book.protections.get(intent.order_id)
-        if p is None or p.ended or p.strategy_id != strategy_id:
+        p = self.book.to_exit(strategy_id, intent.order_id)
+        if p is None:
             return _nothing(intent)
         p.triggered = p.triggered or "exit"
         self._settle(p)
@@ -318,6 +318,11 @@ class Protections:
         nothing does."""
         if self._why_not(""):
             return
+        self._pursue(p)
+        if p.triggered != p.recorded:  # it waits for other orders, and the price may be gone when they have ended
+            self._note(p, ActionIntent(action="exit", order_id=p.protection_id), p.triggered)
+
+    def _pursue(self, p: Protection) -> None:
         if p.entry_open and (p.triggered or p.has_left):
             self._withdraw_entry(p)
         order = p.exit
@@ -376,6 +381,7 @@ class Protections:
                 p.timer_id = 0
             self.book.end(p)
             self._bus.publish(ProtectionEndedEvent(**self._about(p), reason=reason))
+            self._prices.watch()
         return bool(reason)
 
     def _plan(self, p: Protection) -> ExitPlan | None:
@@ -464,10 +470,13 @@ class Protections:
     def _decide(
         self, p: Protection, strategy_id: str, intent: ActionIntent, reason: str, *, trails: bool = False
     ) -> None:
+        self._note(p, intent, reason, trails=trails)
+        self._approve(strategy_id, intent)
+
+    def _note(self, p: Protection, intent: ActionIntent, reason: str, *, trails: bool = False) -> None:
         event = ProtectionDecidedEvent(**self._about(p), intent=intent, reason=reason, trails=trails)
         self._bus.publish(event)
         self.book.decide(event)
-        self._approve(strategy_id, intent)
 
     # -- from the record ---------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from tickdeck.domain.events import (
     RiskLimitBreachedEvent,
     SystemWarning,
     TriggerDeleted,
+    TriggerFired,
     TriggerUpdated,
 )
 
@@ -27,10 +28,12 @@ __all__ = ["TriggerRefusals"]
 
 class TriggerRefusals:
     """Knows the commands of the last cascade in which a trigger fired. What they cause has an id that begins with
-    theirs. ``source``: that of the commands and the alerts. ``component``: whose part this is."""
+    theirs, and each is caused by its ``trigger.fired``. ``source``: that of the commands and the alerts.
+    ``component``: whose part this is."""
 
     def __init__(self, kernel: Kernel, source: str, component: str) -> None:
         self._kernel, self._source = kernel, source
+        self._fired: dict[str, str] = {}  # ids of triggers, by that of the event that says so
         self._commands: dict[str, tuple[str, str]] = {}  # their triggers and reasons, by event id
         self._repeats = Repeats()
         handlers: tuple[tuple[type[DomainEvent], Callable[[Any], None], Callable[[Any], bool]], ...] = (
@@ -41,13 +44,19 @@ class TriggerRefusals:
         for topic, handler, where in handlers:
             kernel.subscribe(topic, handler, where=where, priority=PRIORITY[component], component=component)
 
-    def on_command(self, command: CommandReceived) -> None:
-        """A trigger has fired."""
-        first = next(iter(self._commands), "")
-        if _input_of(first) != _input_of(command.event_id):
+    def on_fired(self, fired: TriggerFired) -> None:
+        """A trigger has fired; its command follows."""
+        first = next(iter(self._fired), "")
+        if _input_of(first) != _input_of(fired.event_id):
+            self._fired.clear()
             self._commands.clear()
-        trigger_id = command.reason.split(":", 1)[0]  # "trigger ID: why"
-        self._commands[command.event_id] = trigger_id, f"{command.reason}: {command.command}"
+        self._fired[fired.event_id] = fired.trigger_id
+
+    def on_command(self, command: CommandReceived) -> None:
+        """What a trigger asks for."""
+        trigger_id = self._fired.get(command.causation_id)
+        if trigger_id is not None:
+            self._commands[command.event_id] = trigger_id, f"{command.reason}: {command.command}"
 
     def on_warning(self, warning: SystemWarning) -> None:
         self._alert(warning, warning.component, warning.message)
@@ -58,11 +67,13 @@ class TriggerRefusals:
 
     def on_changed(self, trigger_id: str) -> None:
         """The trigger is another one now: the next refusal is its first."""
-        self._repeats.forget(f"trigger {trigger_id}")
+        self._repeats.forget(trigger_id)
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record. Publishes nothing."""
-        if isinstance(event, CommandReceived):
+        if isinstance(event, TriggerFired):
+            self.on_fired(event)
+        elif isinstance(event, CommandReceived):
             if event.source == self._source:
                 self.on_command(event)
         elif isinstance(event, TriggerUpdated | TriggerDeleted):

@@ -203,6 +203,7 @@ class TriggerEngine:
 
     def on_fired(self, fired: TriggerFired) -> None:
         """Have the action follow."""
+        self._refusals.on_fired(fired)
         action = parse_action(fired.then)
         values = ", ".join(f"{name} = {value}" for name, value in fired.values.items())
         what = f"trigger {fired.trigger_id}: {fired.when} ({values})"

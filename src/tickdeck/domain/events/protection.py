@@ -60,7 +60,8 @@ class ProtectionSetEvent(ProtectionEvent, frozen=True, kw_only=True, gc=False):
 
 class ProtectionDecidedEvent(ProtectionEvent, frozen=True, kw_only=True, gc=False):
     """An order that closes the position is sent, or cancelled. Emitted by the risk engine, before
-    ``risk.approved`` with the same ``intent``.
+    ``risk.approved`` with the same ``intent``. If the action of ``intent`` is ``exit``, nothing is sent yet: the
+    position is closed when other orders that close it have ended.
 
     ``reason`` is ``stop``, ``target`` or ``trailing`` if its price was reached. ``protect``: the order waits at the
     venue. ``move``: the order is replaced, because the quantity or a price has changed. ``yield``: it makes room for

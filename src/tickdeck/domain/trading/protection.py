@@ -72,7 +72,8 @@ class Protection:
     - ``taken``: the price (quote) at which the entry took last, as a market order does, at ``taken_at`` (ns).
     - ``closes``: its entry was sent when there was a protected position on the other side, which it closes first.
     - ``is_of_account``: an operator protects the account's position, whoever opened it.
-    - ``triggered``: the price that was reached: ``stop``, ``target``, ``trailing``, or empty.
+    - ``triggered``: the price that was reached: ``stop``, ``target``, ``trailing``, or empty; ``exit`` if it is to be
+      closed without one. ``recorded``: what events say of it, which a restored run would know.
     - ``is_refused``: the venue refused the exit order, or somebody cancelled it; none is placed until something
       changes. ``is_suspended``: an operator closes the position.
     - ``has_left``: an exit order was filled, at least in part.
@@ -98,6 +99,7 @@ class Protection:
         "is_suspended",
         "is_told",
         "protection_id",
+        "recorded",
         "side",
         "strategy_id",
         "symbol",
@@ -129,7 +131,7 @@ class Protection:
         self.taken: Price | None = None
         self.taken_at = 0
         self.exit: ExitOrder | None = None
-        self.triggered = ""
+        self.triggered = self.recorded = ""
         self.is_refused = self.is_suspended = False
         self.is_told = False  # the operator knows that no order protects it
         self.has_left = False
@@ -226,7 +228,12 @@ class Protection:
     def set_terms(self, terms: ProtectionTerms) -> None:
         """Protect the position in another way."""
         self.terms = terms
-        self.triggered, self.is_refused, self.is_suspended, self.is_told = "", False, False, False
+        self.triggered = self.recorded = ""
+        self.is_refused = self.is_suspended = self.is_told = False
+
+    def record(self, reason: str) -> None:
+        """An event says that it is to be closed, and why."""
+        self.triggered = self.recorded = reason
 
     def enter(self, quantity: Quantity, received: Quantity, price: Price, ts: int, *, took: bool) -> None:
         """The entry was filled at ``ts`` (ns): ``quantity`` at ``price``, of which ``received`` is left after fees
@@ -253,7 +260,7 @@ class Protection:
                 else:
                     order.target = None
             if order.stop is not None:
-                self.triggered = "trailing" if order.trails else "stop"
+                self.record("trailing" if order.trails else "stop")
         self.reduce(closed)
         if order is not None and order.ended_as is not None:
             self.end_exit(order.ended_as, order.due)
@@ -276,7 +283,7 @@ class Protection:
             self.attempts = self.waited = 0
         elif order.is_market or (status is OrderStatus.EXPIRED and order.stop is not None):
             if not order.is_market:
-                self.triggered = "trailing" if order.trails else "stop"
+                self.record("trailing" if order.trails else "stop")
             self.attempts += 1
         else:
             self.is_refused = True
@@ -295,7 +302,7 @@ class Protection:
     def end(self) -> None:
         """Nothing is left to protect."""
         self.ended = True
-        self.triggered = ""
+        self.triggered = self.recorded = ""
 
     def _better(self, first: Price, second: Price) -> Price:
         return max(first, second) if self.side is Side.BUY else min(first, second)
