@@ -1,4 +1,4 @@
-"""How many calls of functions a backtest needs for a tick and for an order.
+"""How many calls of functions a backtest needs for a tick and for an order, and an order on its way to a venue.
 
 Times vary with the machine, but these counts do not. If a bound fails, a change has made the hot path longer: shorten
 it, or raise the bound and say in docs/benchmarks.md what the change is worth.
@@ -6,6 +6,7 @@ it, or raise the bound and say in docs/benchmarks.md what the change is worth.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections import Counter
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from tickdeck.interfaces.bench import order_path
 from tickdeck.interfaces.bench.backtest import backtest
 from tickdeck.interfaces.bench.strategy import TickEmaCross
 
 MOST_PER_TICK = 18
 MOST_PER_ORDER = 2_300
+MOST_TO_THE_VENUE = 415
 
 
 def counted(folder: Path, ticks: int) -> tuple[int, float]:
@@ -53,3 +56,30 @@ def test_a_tick_and_an_order_need_no_more_calls_than_before(tmp_path: Path, monk
     assert none == 0
     assert (without_orders - half_as_many) / 3_000 < MOST_PER_TICK
     assert (with_orders - without_orders) / orders < MOST_PER_ORDER
+
+
+def test_an_order_needs_no_more_calls_until_it_leaves_than_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    decide, send = order_path.EachTick.on_tick, order_path._Wire.send
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        calls[-1] += event in ("call", "c_call")
+
+    def counted_decision(self: Any, tick: Any) -> None:
+        calls.append(0)
+        sys.setprofile(count)
+        decide(self, tick)
+
+    async def counted_send(self: Any, request: Any) -> Any:
+        sys.setprofile(None)
+        return await send(self, request)
+
+    monkeypatch.setattr(order_path.EachTick, "on_tick", counted_decision)
+    monkeypatch.setattr(order_path._Wire, "send", counted_send)
+    try:
+        asyncio.run(order_path._send(100, None))
+    finally:
+        sys.setprofile(None)
+
+    assert len(calls) == 150
+    assert min(calls) < MOST_TO_THE_VENUE

@@ -30,21 +30,21 @@ class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Window:
-    """The count of the interval that began at ``begin``, ns UTC."""
+    """The count of the interval that ends at ``end``, ns UTC."""
 
-    __slots__ = ("begin", "length", "limit", "name", "room", "used")
+    __slots__ = ("end", "length", "limit", "name", "room", "used")
 
     def __init__(self, limit: WeightLimit) -> None:
         self.limit = limit
         self.name = limit.name
         self.length = limit.seconds * 1_000_000_000
         self.room = int(limit.limit * (1 - limit.reserve))  # for calls that are not urgent
-        self.begin = self.used = 0
+        self.end = self.used = 0
 
     def roll(self, now: int) -> None:
         """Begin the interval of ``now`` if another one was counted."""
-        if now - self.begin >= self.length or not self.begin:
-            self.begin = now - now % self.length or 1
+        if now >= self.end:
+            self.end = now - now % self.length + self.length
             self.used = 0
 
 
@@ -92,18 +92,19 @@ class RateLimiter:
         now = self._clock.time_ns()
         wait = self.stopped_for()
         why = "the venue refused a request because there were too many" if wait else "the venue's limit is near"
-        counted: list[tuple[_Window, int]] = []
-        for window in self._windows.values():
-            weight = weights.get(window.name)
-            if weight:
-                window.roll(now)
-                if window.used + weight > (window.limit.limit if urgent else window.room):
-                    wait = max(wait, (window.begin + window.length - now) / 1e9)
-                counted.append((window, weight))
+        windows = self._windows.values()
+        for window in windows:
+            if window.name in weights:
+                if now >= window.end:
+                    window.roll(now)
+                weight = weights[window.name]
+                if weight and window.used + weight > (window.limit.limit if urgent else window.room):
+                    wait = max(wait, (window.end - now) / 1e9)
         if wait > 0:
             raise RateLimited(f"{self._name}: not sent, because {why}; wait {wait:.1f} s", wait=wait)
-        for window, weight in counted:
-            window.used += weight
+        for window in windows:
+            if window.name in weights:
+                window.used += weights[window.name]
 
     async def wait_for(self, **weights: int) -> None:
         """``admit``, as soon as there is room. For calls that may be late; refuse an order instead."""
@@ -129,7 +130,7 @@ class RateLimiter:
         for key, window in windows.items():
             known = self._windows.get(key)
             if known is not None:
-                window.begin, window.used = known.begin, known.used
+                window.end, window.used = known.end, known.used
         self._windows = windows or self._windows
 
     @property
@@ -149,7 +150,8 @@ class RateLimiter:
 
     def stopped_for(self) -> float:
         """For how many seconds nothing is sent, because the venue refused a call; 0 if calls may be sent."""
-        return max(0.0, (max(self._alone.until, self._stop.until) - self._clock.monotonic_ns()) / 1e9)
+        until = max(self._alone.until, self._stop.until)
+        return max(0.0, (until - self._clock.monotonic_ns()) / 1e9) if until else 0.0
 
     def used(self, name: str, seconds: int) -> int:
         """The count of the current interval; 0 if there is no such limit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -58,6 +59,14 @@ def test_parameters_are_encoded_as_the_standard_library_does(params: dict[str, o
     request = signed_request(HmacKey("k", "s"), "POST", "/api/v3/order", params, timestamp=1)
     encoded = urlencode({**params, "recvWindow": 5000, "timestamp": 1})
     assert request.body.rpartition("&signature=")[0] == encoded
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=100), st.binary())
+def test_hmac_signatures_are_those_of_the_standard_library(secret: str, payload: bytes) -> None:
+    key = HmacKey("k", secret)
+
+    assert key.sign(payload) == hmac.new(secret.encode(), payload, "sha256").hexdigest()
+    assert key.sign(payload) == key.sign(payload)
 
 
 def test_rest_signs_encoded_text_and_the_websocket_api_raw_text() -> None:

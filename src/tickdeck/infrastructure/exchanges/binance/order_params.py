@@ -8,29 +8,34 @@ from typing import Any
 from tickdeck.application.ports import OrderPair, OrderRequest
 from tickdeck.domain.values import Side, TimeInForce
 from tickdeck.errors import NotSupported, RequestRefused
+from tickdeck.infrastructure.exchanges.binance.wire import quoted
 
-__all__ = ["named", "order_params", "pair_params", "text"]
+__all__ = ["named", "order_query", "pair_params", "text"]
 
+_SIDE = {Side.BUY: "BUY", Side.SELL: "SELL"}
 _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 
 
-def order_params(order: OrderRequest) -> dict[str, Any]:
-    """The parameters of a new order. Raises ``NotSupported``."""
-    params: dict[str, Any] = {"symbol": order.symbol, "side": order.side.value.upper()}
+def order_query(order: OrderRequest, self_trade_prevention: str | None = None) -> str:
+    """The parameters of a new order, percent-encoded: every order waits for this, and a dict takes four times as long.
+    Raises ``NotSupported``."""
     if order.stop is not None:
         if order.limit is not None:
             raise NotSupported("binance: a stop and a limit are a pair of orders; use place_pair")
-        params |= {"type": "STOP_LOSS", "stopPrice": text(order.stop)}
+        kind = f"STOP_LOSS&stopPrice={order.stop:f}"
     elif order.limit is None:
         if order.time_in_force is TimeInForce.POST_ONLY:
             raise NotSupported("binance: a market order cannot be post-only")
-        params["type"] = "MARKET"
+        kind = "MARKET"
     elif order.time_in_force is TimeInForce.POST_ONLY:
-        params |= {"type": "LIMIT_MAKER", "price": text(order.limit)}
+        kind = f"LIMIT_MAKER&price={order.limit:f}"
     else:
-        tif = _TIME_IN_FORCE[order.time_in_force]
-        params |= {"type": "LIMIT", "timeInForce": tif, "price": text(order.limit)}
-    return params | {"quantity": text(order.quantity), "newClientOrderId": order.client_order_id}
+        kind = f"LIMIT&timeInForce={_TIME_IN_FORCE[order.time_in_force]}&price={order.limit:f}"
+    prevention = "" if self_trade_prevention is None else f"&selfTradePreventionMode={quoted(self_trade_prevention)}"
+    return (
+        f"symbol={quoted(order.symbol)}&side={_SIDE[order.side]}&type={kind}&quantity={order.quantity:f}"
+        f"&newClientOrderId={quoted(order.client_order_id)}{prevention}&newOrderRespType=FULL"
+    )
 
 
 def pair_params(pair: OrderPair) -> dict[str, Any]:

@@ -66,7 +66,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
     read_order,
     read_pair,
 )
-from tickdeck.infrastructure.exchanges.binance.order_params import named, order_params, pair_params, text
+from tickdeck.infrastructure.exchanges.binance.order_params import named, order_query, pair_params, text
 from tickdeck.infrastructure.exchanges.binance.private_stream import PrivateStream, StreamTimes
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 from tickdeck.infrastructure.exchanges.binance.transfers import transfer_history
@@ -263,11 +263,8 @@ class BinanceExchange:
 
     async def place(self, order: OrderRequest) -> OrderResult:
         self._check_ids(order.client_order_id)
-        params = order_params(order)
-        if self._prevention is not None:
-            params["selfTradePreventionMode"] = self._prevention
-        params["newOrderRespType"] = "FULL"
-        return await self._change("POST", _ORDER, params, {"weight": 1, "orders": 1}, read_order)
+        query = order_query(order, self._prevention)
+        return await self._change("POST", _ORDER, query, {"weight": 1, "orders": 1}, read_order)
 
     def _check_ids(self, *client_order_ids: str) -> None:
         for client_id in client_order_ids:
@@ -374,7 +371,7 @@ class BinanceExchange:
         self,
         method: str,
         path: str,
-        params: Mapping[str, Any],
+        params: Mapping[str, Any] | str,
         weights: dict[str, int],
         read: Callable[[bytes], R],
         *,
@@ -416,7 +413,7 @@ class BinanceExchange:
                 raise refusal
         return answer
 
-    async def _signed(self, method: str, path: str, params: Mapping[str, Any]) -> HttpRequest:
+    async def _signed(self, method: str, path: str, params: Mapping[str, Any] | str) -> HttpRequest:
         now = await self._venue_ms()
         return signed_request(self._key, method, path, params, timestamp=now, receive_window=self._window)
 

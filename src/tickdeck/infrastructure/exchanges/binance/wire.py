@@ -7,10 +7,9 @@ digits.
 
 from __future__ import annotations
 
-import hmac
-import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote_plus, urlencode
 
@@ -28,12 +27,13 @@ __all__ = [
     "SigningKey",
     "endpoints_at",
     "public_request",
+    "quoted",
     "signed_request",
     "ws_request",
 ]
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~&=-]*").fullmatch
+_BLOCK = 64  # bytes that SHA-256 takes at once
 
 
 class Endpoints(NamedTuple):
@@ -75,16 +75,21 @@ class SigningKey(Protocol):
 class HmacKey:
     """A key with a shared secret. Neither is ever shown."""
 
-    __slots__ = ("_keyed", "api_key")
+    __slots__ = ("_inner", "_outer", "api_key")
 
     def __init__(self, api_key: str, secret: str) -> None:
         self.api_key = api_key
-        self._keyed = hmac.new(secret.encode(), digestmod="sha256")  # copying it is cheaper than keying it again
+        # HMAC (RFC 2104) with both hashes keyed in advance. Copies of an ``hmac`` object take twice as long to sign.
+        key = secret.encode()
+        block = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
 
     def sign(self, payload: bytes) -> str:
-        keyed = self._keyed.copy()
-        keyed.update(payload)
-        return keyed.hexdigest()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(payload)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
     def __repr__(self) -> str:
         return "HmacKey(***)"
@@ -138,14 +143,22 @@ def public_request(path: str, params: Mapping[str, Any] | None = None) -> HttpRe
 
 
 def signed_request(
-    key: SigningKey, method: str, path: str, params: Mapping[str, Any], *, timestamp: int, receive_window: int = 5000
+    key: SigningKey,
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | str,
+    *,
+    timestamp: int,
+    receive_window: int = 5000,
 ) -> HttpRequest:
     """A signed request. ``timestamp`` is the venue's time, ``receive_window`` how old the request may be on arrival,
-    both in ms. The parameters, in their order, go into a form if ``method`` is POST, otherwise into the query.
+    both in ms. The parameters, in their order, go into a form if ``method`` is POST, otherwise into the query. As text
+    they are percent-encoded already.
     """
-    payload = _encoded({**params, "recvWindow": receive_window, "timestamp": timestamp})
-    signature = key.sign(payload.encode())
-    payload = f"{payload}&signature={signature if signature.isalnum() else quote_plus(signature)}"
+    if not isinstance(params, str):
+        params = "&".join([f"{name}={quoted(str(value))}" for name, value in params.items()])
+    payload = f"{params}{'&' if params else ''}recvWindow={receive_window}&timestamp={timestamp}"
+    payload = f"{payload}&signature={quoted(key.sign(payload.encode()))}"
     headers = {"X-MBX-APIKEY": key.api_key}
     if method == "POST":
         headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -153,12 +166,9 @@ def signed_request(
     return HttpRequest(method, f"{path}?{payload}", headers)
 
 
-def _encoded(params: Mapping[str, Any]) -> str:
-    """``urlencode(params)``, in a sixth of the time if nothing needs quoting, as in nearly all orders."""
-    text = "&".join([f"{name}={value}" for name, value in params.items()])
-    if _PLAIN(text) and text.count("=") == len(params) == text.count("&") + 1:  # no name or value has one of its own
-        return text
-    return urlencode(params)
+def quoted(text: str) -> str:
+    """``quote_plus(text)``, which takes much longer if nothing needs quoting, as in nearly all orders."""
+    return text if text.isascii() and text.isalnum() else quote_plus(text)
 
 
 def ws_request(
