@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from gate_runs import HERE, dump, first_seq, play, prove, rows, state, tape_of
@@ -28,6 +29,29 @@ SOURCE = os.pathsep.join(map(str, (Path(tickdeck.__file__).parents[1], HERE.pare
 def environment_of(**settings: str) -> dict[str, str]:
     """For a process that imports what the tests import, and is measured by coverage if they are."""
     return {**os.environ, "PYTHONPATH": SOURCE, **settings}
+
+
+# -- a fork of this process ---------------------------------------------------------------------------------------
+
+
+def kill(*_: object) -> NoReturn:
+    """End this process here. It takes whatever the call that it stands for is given."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def killed(work: Callable[[], object]) -> None:
+    """Do ``work()`` in a child, which calls ``kill`` in the middle of it, or else is killed when it has returned."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status)
+        return
+    try:
+        work()
+        kill()
+    finally:
+        os._exit(1)
 
 
 # -- live runs that are killed, and the exchange that lives on ----------------------------------------------------

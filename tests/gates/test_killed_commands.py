@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 import pytest
+from gate_processes import kill, killed
 from gate_runs import config, prove
 
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run
@@ -23,11 +21,6 @@ SUBMIT = Request(
     arguments={"side": "buy", "symbol": "BTCUSDT", "quantity": "0.01", "limit": "60900"},
     reason="the dip",
 )
-
-
-def kill(*_: object) -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
 
 
 def asked(run: Run) -> Answer:
@@ -48,31 +41,22 @@ def asked(run: Run) -> Answer:
     return answer
 
 
-def killed(data: Path, where: str, form: str) -> None:
-    """Run in a child that is killed: ``taken``, when the command was handled and nothing of it is on disk; ``durable``,
-    before the answer is sent; ``answered``, after that."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status)
-        return
-    try:
-        run = start_run(msgspec.structs.replace(WANTED, tape_format=form), data, name="r")
-        if where == "taken":
-            run.kernel.subscribe(CommandReceived, kill, priority=-1_000)
-        elif where == "durable":
-            desk._answer = kill
-        asked(run)
-        kill()
-    finally:
-        os._exit(1)
+def play_until(where: str, form: str, data: Path) -> None:
+    """Kill this process: ``taken``, when the command was handled and nothing of it is on disk; ``durable``, before the
+    answer is sent; or return: ``answered``, after that."""
+    run = start_run(msgspec.structs.replace(WANTED, tape_format=form), data, name="r")
+    if where == "taken":
+        run.kernel.subscribe(CommandReceived, kill, priority=-1_000)
+    elif where == "durable":
+        desk._answer = kill
+    asked(run)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
 @pytest.mark.parametrize("where", ["taken", "durable", "answered"])
 def test_an_order_is_sent_once_wherever_the_run_is_killed(tmp_path: Path, where: str, form: str) -> None:
-    killed(tmp_path, where, form)
+    killed(lambda: play_until(where, form, tmp_path))
     before = list(open_record(tmp_path / "r"))
     run = resume_run(tmp_path / "r")
     assert isinstance(run, Run)

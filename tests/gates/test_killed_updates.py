@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 import pytest
+from gate_processes import kill, killed
 from gate_runs import DIP, config, prove
 
 from tickdeck.application.strategies import Rules
@@ -24,11 +22,6 @@ UPDATES = [
     Request(command="strategy-update", id="u-1", arguments={"strategy_id": "dip", **WITHOUT_STOP}),
     Request(command="strategy-update", id="u-2", arguments={"strategy_id": "dip", "enter": "price > 3", "exit": ""}),
 ]
-
-
-def kill(*_: object) -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
 
 
 def is_second(command: CommandReceived) -> bool:
@@ -67,26 +60,17 @@ def asked(run: Run, *requests: Request) -> list[Answer]:
     return asyncio.run(play())
 
 
-def killed(data: Path, where: str, form: str) -> None:
-    """Run in a child that is killed at its second update: ``taken``, before the rules change; ``changed``, when they
-    have, and nothing of it is on disk; ``durable``, before the answer is sent; ``answered``, after that."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status)
-        return
-    try:
-        run = start_run(msgspec.structs.replace(WANTED, tape_format=form), data, name="r")
-        if where == "taken":
-            run.kernel.subscribe(CommandReceived, kill, where=is_second, priority=-1_000)
-        elif where == "changed":
-            run.kernel.subscribe(StrategyUpdated, kill, where=has_changed, priority=1_000)
-        elif where == "durable":
-            desk._answer = SecondAnswer(desk._answer)
-        asked(run, *UPDATES)
-        kill()
-    finally:
-        os._exit(1)
+def play_until(where: str, form: str, data: Path) -> None:
+    """Kill this process at the second update: ``taken``, before the rules change; ``changed``, when they have, and
+    nothing of it is on disk; ``durable``, before the answer is sent; or return: ``answered``, after that."""
+    run = start_run(msgspec.structs.replace(WANTED, tape_format=form), data, name="r")
+    if where == "taken":
+        run.kernel.subscribe(CommandReceived, kill, where=is_second, priority=-1_000)
+    elif where == "changed":
+        run.kernel.subscribe(StrategyUpdated, kill, where=has_changed, priority=1_000)
+    elif where == "durable":
+        desk._answer = SecondAnswer(desk._answer)
+    asked(run, *UPDATES)
 
 
 def recorded(folder: Path) -> dict[str, str]:
@@ -106,7 +90,7 @@ def in_force(run: Run) -> dict[str, str]:
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
 @pytest.mark.parametrize("where", ["taken", "changed", "durable", "answered"])
 def test_the_rules_in_force_are_the_recorded_ones(tmp_path: Path, where: str, form: str) -> None:
-    killed(tmp_path, where, form)
+    killed(lambda: play_until(where, form, tmp_path))
     left = recorded(tmp_path / "r")
     *_, end = (event.seq for event in open_record(tmp_path / "r"))
     is_known = where in ("durable", "answered")

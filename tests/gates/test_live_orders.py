@@ -117,6 +117,15 @@ def check(run: LiveRun, url: str) -> None:
     assert verdict.identical
 
 
+def check_requests(run: LiveRun, url: str) -> None:
+    """The exchange was asked at most once for each order and each cancel on the record, whatever process sent it."""
+    asked = Counter(ask(url, "state")["asked"])
+    recorded = Counter(event.event_type for event in open_record(run.folder))
+
+    assert asked["requests.place"] <= recorded["order.submitted"]
+    assert asked["requests.cancel"] <= recorded["order.cancel_requested"]
+
+
 async def trade(data: Path, faults: str, *, seed: int = 1, seconds: int = 5) -> None:
     async with open_venue(("BTCUSDT",), seed=seed, faults=f"seed={seed} {faults}" if faults else "") as venue:
         run = start_live_run(config(venue.url, seconds), data)
@@ -326,6 +335,7 @@ def test_a_live_run_killed_repeatedly_sends_nothing_twice_and_agrees_with_the_ex
     (folder,) = tmp_path.iterdir()
     run = finish(folder)
     check(run, venue_process)
+    check_requests(run, venue_process)
 
     events = list(open_record(folder))
     assert sum(isinstance(event, RunResumed) for event in events) == 3
@@ -343,6 +353,7 @@ def test_other_code_takes_over_a_killed_live_run_and_agrees_with_the_exchange(
     monkeypatch.setattr(bootstrap.strategies, "code_digest", lambda: "other")
     run = finish(folder)
     check(run, venue_process)
+    check_requests(run, venue_process)
 
     assert "a new stretch of the proof begins" in run.resumed
     assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [True, True]

@@ -72,6 +72,7 @@ def test_killed_twenty_times_and_resumed_from_snapshots_it_ends_as_the_exchange_
 
     assert run.restored_from is not None
     test_live_orders.check(run, venue_process)
+    test_live_orders.check_requests(run, venue_process)
     assert sum(isinstance(event, RunResumed) for event in open_record(folder)) == 20
 
 

@@ -85,3 +85,24 @@ def test_a_tape_error_on_a_waiting_event_reaches_its_publisher() -> None:
         asyncio.run(dispatched(first))
     with pytest.raises(TickdeckError, match="the event was not taken, because input 2"):
         asyncio.run(dispatched(second))
+
+
+def test_a_real_venue_gets_no_recorded_request_again_and_a_simulated_one_gets_each() -> None:
+    """A request that an earlier process sent may be at the venue; what a simulated one had died with the process."""
+    sent: dict[str, list[int]] = {"real": [], "simulated": []}
+
+    async def work() -> None:
+        kernel = resumed(recorded(2))
+
+        async def send(event: Ping) -> None:
+            sent["real"].append(event.n)
+
+        kernel.subscribe(Ping, send, component="gateway")
+        kernel.subscribe(Ping, lambda event: sent["simulated"].append(event.n), component="gateway", edge=True)
+        for n in range(3):
+            kernel.feed(Ping(n=n, source="driver"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    asyncio.run(work())
+    assert sent == {"real": [2], "simulated": [0, 1, 2]}
