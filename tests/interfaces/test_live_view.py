@@ -254,6 +254,7 @@ from tickdeck import Strategy
 class Mine(Strategy):
     what: str = ""
     n: int = 0
+    at: int = 40
 
     def on_trade(self, trade):
         self.n += 1
@@ -262,7 +263,7 @@ class Mine(Strategy):
             print("printed by the strategy")
         if self.n == 40 and self.what == "raise":
             raise KeyError("gone")
-        if self.n == 40 and self.what.startswith("SIG"):
+        if self.n == self.at and self.what.startswith("SIG"):
             os.kill(os.getpid(), getattr(signal, self.what))
 """
 
@@ -316,6 +317,15 @@ def test_the_terminal_is_restored_however_the_run_ends(tmp_path, what, code):
         assert "printed by the strategy" in sent
     if what == "raise":
         assert "KeyError:'gone'(mine.py,line" in re.sub(r"\s+", "", sent)  # a long line is wrapped
+
+
+def test_a_run_that_is_ended_by_ctrl_backslash_gives_the_cursor_back_before_its_last_line(tmp_path):
+    ended, sent = on_terminal(tmp_path, "--speed", "20", "--param", "what=SIGQUIT", "--param", "at=400")
+
+    assert ended == 128 + signal.SIGQUIT
+    assert "\x1b[?25l" in sent
+    assert "\n\x1b[?25htickdeck: run 2" in re.sub(r"\r", "", sent[sent.rindex("\x1b[?25l") :])
+    assert "was ended immediately, by SIGQUIT" in " ".join(sent.split())
 
 
 def test_plain_and_small_terminals_get_one_line_and_json_too(tmp_path):

@@ -185,6 +185,22 @@ def test_an_order_older_than_the_look_up_window_stays_unknown_until_a_person_dec
     assert not verdicts(in_doubt(exchange, 3_600))
 
 
+def test_a_failed_look_at_an_order_that_ended_meanwhile_is_not_said_to_leave_it_in_doubt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The private stream was faster than a query that timed out."""
+    ours = order(status=UNKNOWN)
+
+    class Slow(Scripted):
+        async def order(self, symbol: str, **query: Any) -> Any:
+            ours.is_open, ours.status = False, OrderStatus.CANCELLED
+            raise VenueUnavailable("no answer within 10 s")
+
+    in_doubt(Slow(place=[OutcomeUnknown("time-out")]), 60, orders={"t1": ours})
+
+    assert not [record for record in caplog.records if record.getMessage() == "an order is in doubt"]
+
+
 def test_the_search_ends_when_a_person_has_settled_the_order() -> None:
     exchange = lost()
     ours = order(status=UNKNOWN)

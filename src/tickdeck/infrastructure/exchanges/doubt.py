@@ -139,6 +139,8 @@ class OrdersInDoubt:
                 if await self._look(search):
                     break
             except ExchangeError as error:  # no answer is no evidence
+                if self._is_settled(search):  # the private stream was faster
+                    break
                 log.warning("an order is in doubt", order_id=order_id, error=said(error))
             self._seen(order_id)
             await self._clock.sleep(wait)

@@ -58,7 +58,7 @@ def drive(
     monitoring: Monitoring | None = None,
 ) -> Outcome:
     """Run to the end, or until the first SIGINT, SIGTERM or SIGHUP. The signal stops the run after the current cascade,
-    so that it can be resumed. A second signal, or five seconds, end the process immediately.
+    so that it can be resumed. A second signal, five seconds, or SIGQUIT end the process immediately.
 
     When this returns or raises, everything is on disk and the tape is closed. ``speed`` is as in ``Simulation.run``.
     ``live`` shows the live view if the terminal has room for it, otherwise one line. Log records from ``log_level``
@@ -86,6 +86,7 @@ def drive(
         with contextlib.suppress(TickdeckError):  # a tape that failed cannot store more
             run.tape.wait_durable(run.tape.last_seq)
         _log_end(log, run, f"ended immediately, {why}")
+        progress.leave()
         note(
             f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; {_left_open(run)}"
             f"`tickdeck run --resume {run.manifest.run_id}` continues it"

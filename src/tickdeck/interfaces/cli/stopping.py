@@ -1,4 +1,4 @@
-"""Stops a run by signals: in order after the first one, immediately after a second one or five seconds."""
+"""Stops a run by signals: in order after the first one, immediately after a second one, five seconds or SIGQUIT."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ GRACE_S = 5.0
 _LAST_WORDS_S = 2.0
 _ECHO_S = 0.05
 """`timeout` sends a signal twice, to the process and to its group. A repetition this soon is the same signal."""
-_SIGNAL, _SETTLED, _DONE = b"s", b"o", b"q"
+_SIGNAL, _QUIT, _SETTLED, _DONE = b"s", b"x", b"o", b"q"
+_ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopping:
-    """Catches SIGINT, SIGTERM and SIGHUP within a ``with`` block, in the main thread.
+    """Catches SIGINT, SIGTERM, SIGHUP and SIGQUIT within a ``with`` block, in the main thread.
 
     The first signal calls ``request()``, which must end the run after its current cascade. A second signal, or
     ``GRACE_S`` seconds without ``settled()``, end the process with 128 plus the signal's number, whatever the main
-    thread is doing. Before that, ``last_words(why)`` is called in another thread and may take two seconds.
+    thread is doing. Before that, ``last_words(why)`` is called in another thread and may take two seconds. SIGQUIT
+    (Ctrl-\\ on a terminal) ends the process like that at once.
 
-    If SIGHUP is ignored, as under ``nohup``, it stays ignored. A child that is forked within the block is ended by
-    these signals, alone.
+    If SIGHUP or SIGQUIT is ignored, as under ``nohup``, it stays ignored. A child that is forked within the block is
+    ended by these signals, alone.
     """
 
     def __init__(self, request: Callable[[], None], last_words: Callable[[str], None]) -> None:
@@ -46,8 +48,8 @@ class Stopping:
 
     def __enter__(self) -> Stopping:
         self._thread.start()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+        for number in (*_ORDERLY, signal.SIGQUIT):
+            if number in (signal.SIGHUP, signal.SIGQUIT) and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self._before.append((number, signal.signal(number, self._on_signal)))
         _entered.append(self)
@@ -80,6 +82,9 @@ class Stopping:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
             return
+        if number == signal.SIGQUIT:
+            os.write(self._write, _QUIT)
+            return
         if self.stopped_by is None:
             self.stopped_by = signal.Signals(number)
             self._request()
@@ -95,6 +100,8 @@ class Stopping:
             if word == _SETTLED:
                 grace = None
                 continue
+            if word == _QUIT:
+                self.end("by SIGQUIT", 128 + signal.SIGQUIT)
             now = time.monotonic()
             if not first:
                 first, grace = now, GRACE_S

@@ -72,6 +72,10 @@ class Progress:
         price = self._run.core.market_data.market(symbol).price
         return "-" if price is None else plain(price)
 
+    def leave(self) -> None:
+        """Make room for the last line of a process that ends at once, perhaps from another thread."""
+        self.close()
+
     def close(self) -> None:
         """Erase the line."""
         if self._shown:

@@ -37,7 +37,7 @@ class LiveView:
     terminal. Text that is written to ``stream`` or printed meanwhile goes above the panel."""
 
     def __init__(self, run: Session, stream: TextIO) -> None:
-        self._watch = LiveWatch(run)
+        self._watch, self._terminal = LiveWatch(run), stream
         self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
         self._live = Live(
             console=self._console,
@@ -60,6 +60,14 @@ class LiveView:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(Text("\n").join(lines), refresh=True)
+
+    def leave(self) -> None:
+        """Give the terminal its cursor back, below the panel, without drawing: the process ends at once, and this may
+        be another thread than the run's."""
+        if self._live.is_started:
+            with contextlib.suppress(OSError):
+                self._terminal.write("\n\x1b[?25h")
+                self._terminal.flush()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
