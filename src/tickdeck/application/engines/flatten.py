@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.engines.approvals import Approvals
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
+from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import CountedOrder, Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side, plain
+from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, plain
 
 __all__ = ["Flatten"]
 
@@ -18,31 +21,28 @@ _RISK = "risk"
 class Flatten:
     """Cancels open orders and closes positions at market, bounded by what is held.
 
-    ``approve(strategy_id, intent)`` approves an intent. ``on_grid(intent)`` rounds it to the steps of the instrument.
-    ``sellable(symbol)`` is how many coins the account has that no order of others locks (base).
-    ``is_dust(symbol, quantity)`` says whether a quantity (base) is too little for an order.
-    ``why_not(symbol)`` says why no order in a symbol may be sent now, and is empty if it may.
-    ``protects(order_id)`` says whether an order is the stop or the target of a position.
+    ``price(symbol)`` is the last price (quote). ``why_not(symbol)`` says why no order in a symbol may be sent now, and
+    is empty if it may. ``protects(order_id)`` says whether an order is the stop or the target of a position.
     """
 
     def __init__(
         self,
         bus: CoreBus,
         exposure: Exposure,
+        account: Account,
         *,
-        approve: Callable[[str, ActionIntent], None],
-        on_grid: Callable[[ActionIntent], ActionIntent],
-        sellable: Callable[[str], Quantity],
-        is_dust: Callable[[str, Quantity], bool],
+        approvals: Approvals,
+        price: Callable[[str], Price | None],
+        instrument: Callable[[str], Instrument],
         why_not: Callable[[str], str],
         protects: Callable[[str], bool],
     ) -> None:
         self._bus = bus
         self._exposure = exposure
-        self._approve = approve
-        self._on_grid = on_grid
-        self._sellable = sellable
-        self._is_dust = is_dust
+        self._account = account
+        self._approvals = approvals
+        self._price = price
+        self._instrument = instrument
         self._why_not = why_not
         self._protects = protects
         self._waiting: dict[str, list[str]] = {}  # orders that must end before the rest is closed, by symbol
@@ -55,8 +55,7 @@ class Flatten:
             self._warn(f"cancel: order {order_id} {state}")
             return
         for open_order in [order] if order is not None else self._exposure.open_orders(symbol):
-            intent = ActionIntent(action="cancel", symbol="", order_id=open_order.order_id)
-            self._approve(open_order.strategy_id, intent)
+            self._approvals.cancel(open_order)
 
     def at_halt(self, orders: str) -> None:
         """The command ``halt`` asks for the open ``orders``: ``cancel`` them, except stops and targets, or ``leave``
@@ -66,8 +65,7 @@ class Flatten:
         elif orders == "cancel":
             for order in self._others():
                 if not order.withdrawn:
-                    intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
-                    self._approve(order.strategy_id, intent)
+                    self._approvals.cancel(order)
 
     def left_at_halt(self) -> str:
         """What becomes of the open orders now that trading is halted, in words; empty if there are none."""
@@ -99,8 +97,7 @@ class Flatten:
             return
         for order in self._exposure.open_orders(symbol):
             self._waiting.setdefault(order.symbol, []).append(order.order_id)
-            intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
-            self._approve(order.strategy_id, intent)
+            self._approvals.cancel(order)
         for held in list(self._exposure.positions):
             if symbol in ("", held):
                 self._warn_of_doubt(held)
@@ -133,7 +130,7 @@ class Flatten:
     def _close(self, symbol: str) -> None:
         """Close the position in ``symbol`` at market, minus what open orders on the same side may still fill: a fill
         that is faster than its cancel would reverse the position."""
-        held = self._exposure.position(symbol)
+        held, instrument = self._exposure.position(symbol), self._instrument(symbol)
         side = Side.SELL if held > 0 else Side.BUY
         most = abs(held)
         if side is Side.SELL and (sellable := self._sellable(symbol)) < held:
@@ -142,13 +139,21 @@ class Flatten:
                 f"flatten: {plain(EXACT.subtract(held, most))} {symbol} stay, because orders of others lock them"
             )
         quantity = EXACT.subtract(most, self._exposure.working(symbol, side))
-        if quantity <= 0 or self._is_dust(symbol, quantity):
+        if quantity <= 0 or instrument.is_dust(quantity, self._price(symbol)):
             return
         if why := self._why_not(symbol):
             self._warn(f"flatten: {plain(held)} {symbol} are not closed, because {why}")
             return
+        quantity = instrument.quantise_quantity(quantity)
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
-        self._approve(_RISK, self._on_grid(intent))
+        self._approvals.approve(_RISK, intent)
+
+    def _sellable(self, symbol: str) -> Quantity:
+        """The coins of ``symbol`` that no order of others locks; the whole position if none are locked (base)."""
+        account, base = self._account, self._instrument(symbol).base
+        locked = account.locks.get(base, ZERO)
+        held = account.balances.get(base, ZERO) if locked else self._exposure.position(symbol)
+        return EXACT.subtract(held, locked)
 
     def _warn_of_doubt(self, symbol: str) -> None:
         """Say what is not closed yet: an order in doubt may close it at the venue."""

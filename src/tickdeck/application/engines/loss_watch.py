@@ -18,8 +18,10 @@ from tickdeck.domain.events import (
     DomainEvent,
     MarketEvent,
     RiskDayStarted,
+    RunResumed,
     RunStarted,
     StateUpdated,
+    TimerFired,
     TradeEvent,
 )
 from tickdeck.domain.market import Instrument
@@ -31,6 +33,7 @@ __all__ = ["LossWatch"]
 
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)
 _NO_END = Decimal("Infinity")
+_DAY = 86_400_000_000_000
 
 
 class LossWatch:
@@ -51,11 +54,12 @@ class LossWatch:
         halt: Callable[[str], None],
         is_halted: Callable[[], bool],
         positions: PositionWatch,
+        owner: str,
         of: str = "",
     ) -> None:
         """``halt(reason)`` halts trading. ``is_halted()``: whether it has been halted for good, so that there is
-        nothing to watch until ``restart``. ``positions`` looks at the same prices. ``of`` follows the name of a limit
-        in the reason."""
+        nothing to watch until ``restart``. ``positions`` looks at the same prices. ``owner``: of the timer of
+        midnight. ``of`` follows the name of a limit in the reason."""
         self._bus = bus
         self._limits = limits
         self._portfolio = portfolio
@@ -64,6 +68,7 @@ class LossWatch:
         self._halt = halt
         self._is_halted = is_halted
         self._positions = positions
+        self._owner = owner
         self._of = of
         self._quote = portfolio.account.quote
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
@@ -73,6 +78,26 @@ class LossWatch:
         self._calm: dict[str, tuple[Price, Price]] = {}  # strictly between these prices no limit can be reached
 
     # -- changes -----------------------------------------------------------------------------------------------------
+
+    def on_started(self, _: RunStarted) -> None:
+        self.restart_peak()
+        self._start_day()
+
+    def on_midnight(self, fired: TimerFired) -> None:
+        self._start_day()
+        self.look(fired)
+
+    def on_resumed(self, resumed: RunResumed) -> None:
+        """The past was restored: look at the losses, which nobody did meanwhile."""
+        if resumed.how != "executed":
+            self.on_holdings(resumed)
+
+    def _start_day(self) -> None:
+        """Count the daily loss from the current equity, until the next midnight (UTC)."""
+        if self.daily_loss is not None:
+            self.restart_day()
+            now = self._bus.clock.now()
+            self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self._owner)
 
     def restart_day(self) -> None:
         """Count the daily loss from the current equity."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.engines.approvals import Approvals
 from tickdeck.application.engines.flatten import Flatten
+from tickdeck.application.engines.halts import Halts
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.margin_check import MarginCheck
 from tickdeck.application.engines.order_review import OrderReview, RunReview
@@ -14,11 +16,10 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.position_watch import PositionWatch
 from tickdeck.application.engines.protections import ALL_STOP_ORDERS, Protections, StopOrders
 from tickdeck.application.engines.short_cover import PRICES, ShortCover
-from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
+from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.ports import Amendment
-from tickdeck.application.wording import counted
 from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -52,18 +53,14 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
     Breach,
-    CountedOrder,
     Exposure,
     OrderRate,
     RiskLimits,
     TypicalOrder,
 )
-from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Price, Quantity, Side, plain
+from tickdeck.domain.values import Price
 
 __all__ = ["RiskEngine"]
-
-_DAY = 86_400_000_000_000
 
 
 class RiskEngine:
@@ -141,16 +138,10 @@ class RiskEngine:
         ``margin``: the terms of a margin account, in which positions need their margin alone. ``owner``: of the timers,
         if there are several of these engines."""
         self._bus = bus
-        self._limits = limits
         self._clock = clock
-        self._price = price
-        self._portfolio = portfolio
-        self._instrument = instrument
         self._why_closed = why_closed
-        self._owner = owner
-        self._account_id = portfolio.account_id
-        self._user_id = portfolio.user_id
         self.exposure = Exposure(lambda symbol: instrument(symbol).base, portfolio.account.homes)
+        self.approvals = Approvals(bus, self.exposure, portfolio.account_id, portfolio.user_id)
         self.gate = TradingGate(bus)
         self._cover: ShortCover | None = None
         if short_selling and margin is None:
@@ -158,18 +149,19 @@ class RiskEngine:
                 bus,
                 portfolio,
                 self.exposure,
+                approvals=self.approvals,
+                gate=self.gate,
                 price=price,
                 instrument=instrument,
-                buy_back=self._buy_back,
-                halt=self._halt_by_limit,
+                halt=lambda reason: self._halts.at_limit(reason),
             )
         self._flatten = Flatten(
             bus,
             self.exposure,
-            approve=self._approve,
-            on_grid=lambda intent: self._orders.on_grid(intent),
-            sellable=self._sellable,
-            is_dust=lambda symbol, quantity: instrument(symbol).is_dust(quantity, price(symbol)),
+            portfolio.account,
+            approvals=self.approvals,
+            price=price,
+            instrument=instrument,
             why_not=self._why_no_exit,
             protects=lambda order_id: self.protections.book.is_exit(order_id),
         )
@@ -179,16 +171,18 @@ class RiskEngine:
             portfolio,
             price=price,
             instrument=instrument,
-            halt=self._halt_by_limit,
+            halt=lambda reason: self._halts.at_limit(reason),
             is_halted=lambda: self.gate.halted_by >= HaltedBy.LIMIT,
             positions=PositionWatch(
                 limits,
-                [(self.exposure, self.withdraw_orders)],
+                [(self.exposure, self.approvals.withdraw)],
                 price=price,
                 instrument=instrument,
                 rate=lambda quote: self.losses.rate(quote),
             ),
+            owner=owner,
         )
+        self._halts = Halts(bus, self.gate, approvals=self.approvals, flatten=self._flatten, losses=self.losses)
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.typical = TypicalOrder(limits.max_order_multiple) if limits.max_order_multiple else None
         self._orders = OrderReview(
@@ -210,19 +204,22 @@ class RiskEngine:
         self.protections = Protections(
             bus,
             self.exposure,
-            approve=self._approve,
+            approve=self.approvals.approve,
             submit=self._review_order,
             price=price,
             close_ts=close_ts,
             instrument=instrument,
             why_not=self._why_no_exit,
             new_order_id=lambda: client_order_id(nonce, bus.next_id()),
-            account=(self._account_id, self._user_id),
+            account=(portfolio.account_id, portfolio.user_id),
             venue=stop_orders,
             owners=portfolio.owners,
             owner=owner,
         )
-        self._resumed_outside = False  # by the last command of a past that is restored
+        self._subscribe(owner)
+
+    def _subscribe(self, owner: str) -> None:
+        bus = self._bus
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
@@ -230,10 +227,10 @@ class RiskEngine:
         bus.subscribe(PositionLiquidatedEvent, self.on_liquidated, **own)
         bus.subscribe(BalanceEvent, self.on_balance, **own)
         bus.subscribe(AccountDifferenceFound, self.on_difference, **own)
-        bus.subscribe(TradingHalted, self.on_halted, **own)
+        bus.subscribe(TradingHalted, self._halts.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
-        bus.subscribe(RunStarted, self.on_started, **own)
-        bus.subscribe(RunResumed, self.on_resumed, **own)
+        bus.subscribe(RunStarted, self.losses.on_started, **own)
+        bus.subscribe(RunResumed, self.losses.on_resumed, **own)
         bus.subscribe(RunStopped, self.on_stopped, **own)
         bus.subscribe(
             TimerFired,
@@ -279,7 +276,7 @@ class RiskEngine:
                 if intent.protection is not None:
                     self.protections.open(decision.strategy_id, intent)
             else:
-                self._refuse(decision.strategy_id, intent, breach)
+                self.approvals.refuse(decision.strategy_id, intent, breach)
 
     def _must_wait(self, strategy_id: str, intent: ActionIntent) -> bool:
         """Whether an order that may be sent waits until exit orders have ended."""
@@ -292,26 +289,13 @@ class RiskEngine:
         if intent.quantity:
             intent, breach = self._orders.review(strategy_id, intent)
         if breach is not None:
-            self._refuse(strategy_id, intent, breach)
+            self.approvals.refuse(strategy_id, intent, breach)
             return
         if self.typical is not None:
             self.typical.count(strategy_id, intent)
-        self._approve(strategy_id, intent)
+        self.approvals.approve(strategy_id, intent)
         if intent.protection is not None:
             self.protections.open(strategy_id, intent)
-
-    def _refuse(self, strategy_id: str, intent: ActionIntent, breach: Breach) -> None:
-        self._bus.publish(
-            RiskLimitBreachedEvent(
-                strategy_id=strategy_id,
-                account_id=self._account_id,
-                user_id=self._user_id,
-                limit=breach.limit,
-                detail=breach.detail,
-                intent=intent,
-                scope=breach.scope,
-            )
-        )
 
     def on_order(self, event: OrderEvent) -> None:
         """Count an order event."""
@@ -319,17 +303,8 @@ class RiskEngine:
         if self.protections.is_active:
             self.protections.on_order(event)
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
-            self._withdraw_excess(event.symbol)
+            self.approvals.withdraw_excess(event.symbol)
         self._flatten.on_order(event.symbol)
-
-    def _withdraw_excess(self, symbol: str) -> None:
-        """Cancel reduce-only orders that became larger than the position."""
-        for order in self.exposure.beyond(symbol):
-            held = self.exposure.position(symbol)
-            position = f"the position of {plain(held)} {symbol}"
-            message = f"reduce-only order {order.order_id} is larger than {position}: it is cancelled"
-            self._bus.publish(SystemWarning(component=self.component, message=message))
-            self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
     def on_balance(self, event: BalanceEvent) -> None:
         """Count coins that were paid in."""
@@ -345,25 +320,9 @@ class RiskEngine:
             reason = f"the venue has {found.venue} {found.currency}, but our books have {found.ours}"
             self.gate.halt(reason, HaltedBy.OPERATOR)
 
-    # -- the day's loss, and halts -----------------------------------------------------------------------------------
-
-    def on_started(self, _: RunStarted) -> None:
-        self.losses.restart_peak()
-        self._start_day()
-
     def on_midnight(self, fired: TimerFired) -> None:
-        if self.protections.on_timer(fired):
-            return
-        self._start_day()
-        self.losses.look(fired)
-
-    def _start_day(self) -> None:
-        """Count the daily loss from the current equity, until the next midnight (UTC)."""
-        if self.losses.daily_loss is None:
-            return
-        self.losses.restart_day()
-        now = self._clock()
-        self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self._owner)
+        if not self.protections.on_timer(fired):
+            self.losses.on_midnight(fired)
 
     def on_position(self, event: PositionEvent) -> None:
         self.losses.on_holdings(event)
@@ -375,21 +334,15 @@ class RiskEngine:
         self.exposure.liquidate(event)
         if self.protections.is_active:
             self.protections.on_liquidated(event)
-        self._withdraw_excess(event.symbol)
+        self.approvals.withdraw_excess(event.symbol)
         self._flatten.on_order(event.symbol)
 
     def on_command(self, command: CommandReceived) -> None:
-        outside = command.arguments.get("by") == SURROUNDINGS
         self.protections.on_command(command)
         if command.command == "halt":
-            by = HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
-            who = command.metadata.get("who", "")
-            is_new = self.gate.halt(command.reason or "asked for by a command", by, who)
-            self._flatten.at_halt(command.arguments.get("orders", ""))
-            if not is_new and not outside:
-                self._say_halted()
+            self._halts.halt(command)
         elif command.command == "resume":
-            self._resume(command, outside=outside)
+            self._halts.resume(command)
         elif command.command == "flatten":
             self._flatten.flatten(command.arguments.get("symbol", ""))
         elif command.command == "close":
@@ -403,94 +356,12 @@ class RiskEngine:
             return f"trading is halted: {self.gate.closed_because}"
         return self._why_closed(symbol) if symbol else ""
 
-    def _sellable(self, symbol: str) -> Quantity:
-        """The coins of ``symbol`` that no order of others locks; the whole position if none are locked."""
-        account, base = self._portfolio.account, self._instrument(symbol).base
-        locked = account.locks.get(base, ZERO)
-        held = account.balances.get(base, ZERO) if locked else self.exposure.position(symbol)
-        return EXACT.subtract(held, locked)
-
-    def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
-        """Cancel the open orders of strategies in ``symbol``, and buy back what is not covered."""
-        if self.gate.is_closed:
-            return
-        self._bus.publish(SystemWarning(component=self.component, message=f"short_cover: {why}"))
-        for order in self.exposure.open_orders(symbol):
-            if order.strategy_id != self.component:
-                self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
-        self._approve(
-            self.component,
-            ActionIntent(action="order", symbol=symbol, side=Side.BUY, quantity=quantity, reduce_only=True),
-        )
-
-    def _approve(self, strategy_id: str, intent: ActionIntent) -> None:
-        self.exposure.approve(strategy_id, intent)
-        self._bus.publish(
-            RiskApprovedEvent(
-                strategy_id=strategy_id, account_id=self._account_id, user_id=self._user_id, intent=intent
-            )
-        )
-
     def answer_to(self, run: RunReview) -> None:
         """Judge each order by the limits of the whole run, too."""
-        self._orders.run = run
-
-    def _resume(self, command: CommandReceived, *, outside: bool) -> None:
-        run = self._orders.run
-        if run is not None and run.halted_because and command.arguments.get("account"):
-            why = f"it is halted with all accounts: {run.halted_because}; resume without an account"
-            self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
-            return
-        if not self.gate.resume(outside=outside):
-            return
-        if not outside:
-            self.losses.restart_day()
-            self.losses.restart_peak()
-        self._bus.publish(TradingResumed(reason=command.reason or "asked for by a command"))
-        self.losses.look(command)
-
-    def _halt_by_limit(self, reason: str) -> None:
-        if self.gate.halt(reason, HaltedBy.LIMIT):
-            self._cancel_opening_orders()
-
-    def _cancel_opening_orders(self) -> None:
-        """Cancel the open orders that could enlarge a position. Those that only reduce one stay."""
-        opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.is_leaving]
-        if opening:
-            self.withdraw_orders(opening, "halted by a limit")
-
-    def withdraw_orders(self, opening: list[CountedOrder], why: str) -> None:
-        """Cancel open orders, with a warning that says why."""
-        verb = "is" if len(opening) == 1 else "are"
-        message = f"{why}: {counted(len(opening), 'open order')} that could enlarge a position {verb} cancelled"
-        self._bus.publish(SystemWarning(component=self.component, message=message))
-        for order in opening:
-            self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
-
-    def on_halted(self, halted: TradingHalted) -> None:
-        self.gate.on_halted(halted)
-        if halted.scope == "run":
-            self._cancel_opening_orders()
-        text, left = f"trading is halted: {halted.reason}", self._flatten.left_at_halt()
-        if left:
-            text += f" ({left})"
-        if left or halted.scope != "run":  # one of the run is told once, by who halted all accounts
-            self._bus.publish(NotificationAlert(text=text, severity="critical"))
-
-    def _say_halted(self) -> None:
-        """Answer a halt that changes nothing, because trading is halted."""
-        text, left = f"trading was halted already, {self.gate.described}", self._flatten.left_at_halt()
-        self._bus.publish(NotificationAlert(text=f"{text} ({left})" if left else text))
+        self._orders.run = self._halts.run = run
 
     def on_stopped(self, _: RunStopped) -> None:
         self.gate.close()
-
-    # -- from the record -------------------------------------------------------------------------------------------
-
-    def on_resumed(self, resumed: RunResumed) -> None:
-        """The past was restored: look at the losses, which nobody did meanwhile."""
-        if resumed.how != "executed":
-            self.losses.on_holdings(resumed)
 
     def recall(self, event: DomainEvent) -> None:
         """Restore the state from an event of the record: fold it into exposure, limits and halts. Publishes nothing."""
@@ -504,7 +375,4 @@ class RiskEngine:
         self.protections.recall(event)
         if self._cover is not None:
             self._cover.recall(event)
-        if isinstance(event, CommandReceived):
-            self._resumed_outside = event.arguments.get("by") == SURROUNDINGS
-        elif isinstance(event, TradingResumed) and not self._resumed_outside:
-            self.losses.restart_peak()
+        self._halts.recall(event)

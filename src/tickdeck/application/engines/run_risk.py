@@ -32,7 +32,6 @@ from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["RunRisk"]
 
-_DAY = 86_400_000_000_000
 _OWNER = "risk of the run"  # of the timer
 
 
@@ -81,23 +80,24 @@ class RunRisk:
             is_halted=lambda: bool(self.halted_because),
             positions=PositionWatch(
                 limits,
-                [(risk.exposure, risk.withdraw_orders) for risk in risks],
+                [(risk.exposure, risk.approvals.withdraw) for risk in risks],
                 price=price,
                 instrument=instrument,
                 rate=lambda quote: self.losses.rate(quote),
                 of=" of the run",
             ),
+            owner=_OWNER,
             of=" of the run",
         )
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
-        kernel.subscribe(RunStarted, self.on_started, **own)
-        kernel.subscribe(RunResumed, self.on_resumed, **own)
+        kernel.subscribe(RunStarted, self.losses.on_started, **own)
+        kernel.subscribe(RunResumed, self.losses.on_resumed, **own)
         kernel.subscribe(PositionEvent, self.losses.on_holdings, **own)
         kernel.subscribe(BalanceEvent, self.on_balance, **own)
         kernel.subscribe(CommandReceived, self.on_command, **own)
         kernel.subscribe(
             TimerFired,
-            self.on_midnight,
+            self.losses.on_midnight,
             where=_is_ours,
             priority=PRIORITY[self.component],
             component=self.component,
@@ -168,14 +168,6 @@ class RunRisk:
 
     # -- losses ------------------------------------------------------------------------------------------------------
 
-    def on_started(self, _: RunStarted) -> None:
-        self.losses.restart_peak()
-        self._start_day()
-
-    def on_midnight(self, fired: TimerFired) -> None:
-        self._start_day()
-        self.losses.look(fired)
-
     def on_balance(self, event: BalanceEvent) -> None:
         """Count coins that were paid in."""
         if event.deposit:
@@ -187,17 +179,6 @@ class RunRisk:
             self.losses.restart_day()
             self.losses.restart_peak()
             self.losses.look(command)
-
-    def on_resumed(self, resumed: RunResumed) -> None:
-        """The past was restored: look at the losses, which nobody did meanwhile."""
-        if resumed.how != "executed":
-            self.losses.on_holdings(resumed)
-
-    def _start_day(self) -> None:
-        if self.losses.daily_loss is not None:
-            self.losses.restart_day()
-            now = self._clock()
-            self._kernel.set_timer(now - now % _DAY + _DAY, "midnight", _OWNER)
 
     def _halt(self, reason: str) -> None:
         self.halted_because = reason

@@ -7,9 +7,12 @@ from decimal import ROUND_UP, Decimal
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.engines.approvals import Approvals
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.trading_gate import TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
+    ActionIntent,
     BalanceEvent,
     CandleEvent,
     DomainEvent,
@@ -17,6 +20,7 @@ from tickdeck.domain.events import (
     OrderBookDeltaEvent,
     OrderBookEvent,
     RiskApprovedEvent,
+    SystemWarning,
     TickEvent,
     TradeEvent,
 )
@@ -48,19 +52,20 @@ class ShortCover:
         portfolio: PortfolioEngine,
         exposure: Exposure,
         *,
+        approvals: Approvals,
+        gate: TradingGate,
         price: Callable[[str], Price | None],
         instrument: Callable[[str], Instrument],
-        buy_back: Callable[[str, Quantity, str], None],
         halt: Callable[[str], None],
     ) -> None:
-        """``buy_back(symbol, quantity, why)`` cancels what else is open in ``symbol`` and buys at the market;
-        ``halt(reason)`` halts trading for everything that does not reduce a position."""
+        """``halt(reason)`` halts trading for everything that does not reduce a position."""
         self._bus = bus
         self._portfolio = portfolio
         self._exposure = exposure
+        self._approvals = approvals
+        self._gate = gate
         self._price = price
         self._instrument = instrument
-        self._buy_back = buy_back
         self._halt = halt
         self._watching: list[Subscription] = []  # of market data, while coins are owed
         self._bought_at: dict[str, int] = {}  # ns, by symbol
@@ -171,6 +176,17 @@ class ShortCover:
         self._bought_at[symbol] = now
         why = f"shorts are worth {owed:.2f} {self._currency} and the equity is {equity:.2f}, which has to cover them"
         self._buy_back(symbol, quantity, f"{why}: {plain(quantity)} {symbol} is bought back")
+
+    def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
+        """Cancel the open orders of strategies in ``symbol``, and buy at the market."""
+        if self._gate.is_closed:
+            return
+        self._bus.publish(SystemWarning(component="risk", message=f"short_cover: {why}"))
+        for order in self._exposure.open_orders(symbol):
+            if order.strategy_id != "risk":
+                self._approvals.cancel(order)
+        intent = ActionIntent(action="order", symbol=symbol, side=Side.BUY, quantity=quantity, reduce_only=True)
+        self._approvals.approve("risk", intent)
 
     def _tradable(self, instrument: Instrument, wanted: Quantity, debt: Quantity, price: Price) -> Quantity | None:
         """``wanted`` rounded up to what the instrument allows, at most ``debt``; ``None`` if that cannot be bought."""
