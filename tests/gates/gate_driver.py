@@ -30,7 +30,7 @@ from tickdeck.infrastructure.tape.sqlite import tape as sqlite
 
 POINTS = (
     "part",  # the manifest is written, but not renamed
-    "manifest",  # it is renamed, and there is no tape yet
+    "manifest",  # its folder is renamed, with an empty tape
     "begin",  # a transaction has begun; the first one creates the tables
     "insert",  # rows were written in it
     "commit",  # it is about to be committed

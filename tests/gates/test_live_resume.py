@@ -131,12 +131,15 @@ def test_a_run_whose_market_data_is_lost_is_not_resumed_and_leaves_nothing_behin
     assert not (folder / FOLDER).exists()
 
 
+@pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
 def test_a_run_whose_tape_is_lost_is_not_resumed_and_gets_no_empty_one(
-    tmp_path: Path, meant_to_differ: set[Path], form: str
+    tmp_path: Path, meant_to_differ: set[Path], form: str, killed: bool
 ) -> None:
     folder = stopped(tmp_path, tape_format=form)
     meant_to_differ.add(folder)
+    if killed:
+        (folder / "end.json").unlink()
     lost = tape_path(folder)
     shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
     before = sorted(folder.rglob("*"))

@@ -12,6 +12,7 @@ import pytest
 from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.frame_segments import read_gone
 from tickdeck.infrastructure.runs import Manifest, create_run, read_end, read_manifest
+from tickdeck.infrastructure.tape.opening import IN_A_RUN, open_reader
 
 MANIFEST = Manifest(
     run_id="maker", nonce="n", created_at="", tickdeck="", code="", python="", machine="", symbols=(), config={}
@@ -42,6 +43,15 @@ def test_a_process_that_is_killed_while_it_creates_a_run_does_not_take_its_name(
     assert killed.returncode == -9
     assert read_manifest(folder) == MANIFEST
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_run_has_an_empty_tape_from_its_beginning(tmp_path: Path, form: str) -> None:
+    """So one without a tape has lost it."""
+    folder = create_run(tmp_path, MANIFEST, tape_format=form)
+
+    with open_reader(folder / IN_A_RUN[form]) as tape:
+        assert tape.last_seq == 0
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_run_without_a_tape_is_empty_and_every_command_says_so(tickdeck, simul
         command, *more = words
         result = tickdeck(command, "last", *more)
         assert result.exit_code == 2, words
-        assert "is still empty" in result.stderr
+        assert f"the tape of run {run.name} is missing; restore tickdeck-data/{run.name} from" in result.stderr
 
     shutil.copy(run / "end.json", folder)
     for words in (["verify"], ["events"]):

@@ -229,7 +229,7 @@ def test_a_run_without_a_tape_gives_one_clear_line(tickdeck, data: Path, tmp_pat
     result = tickdeck("tape", "check", "last", "--data", "cut")
 
     assert result.exit_code == 2
-    assert "has no tape yet; `tickdeck run --resume" in result.stderr
+    assert "has no tape any more; restore cut/cut from a copy" in result.stderr
 
 
 def test_a_file_that_is_not_a_tape_gives_one_clear_line(tickdeck) -> None:

@@ -50,8 +50,8 @@ class NewRun(NamedTuple):
         """The run's folder under ``data_dir``, its manifest without secrets, and its open tape. If the block raises,
         the folder is removed again."""
         manifest, secrets = without_secrets(self.manifest)
-        folder = create_run(data_dir, manifest, secrets)
         form = self.config.tape_format
+        folder = create_run(data_dir, manifest, secrets, form)
         tape = open_tape(tape_path(folder, form), form, linger_ms=linger_ms)
         try:
             keep_code(folder, self.config, self.strategies)

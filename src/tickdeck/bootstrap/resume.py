@@ -50,7 +50,7 @@ from tickdeck.infrastructure.runs import (
     settings_of,
 )
 from tickdeck.infrastructure.runs.secrets import SECRETS
-from tickdeck.infrastructure.tape.opening import IN_A_RUN, AnyTape, open_reader, open_tape, tape_path
+from tickdeck.infrastructure.tape.opening import AnyTape, is_tape, open_reader, open_tape, tape_path
 
 __all__ = ["resume_run"]
 
@@ -84,7 +84,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         raise RunError(f"run {manifest.run_id} is complete: its duration was reached; start a new run")
     if any(gone.place is not None for gone in out_of_reach(folder / FOLDER)):
         raise RunError(f"run {manifest.run_id} cannot be resumed: {missing_market(folder)}; move it back there")
-    _refuse_missing_tape(folder, manifest, end)
+    _refuse_missing_tape(folder, manifest)
     linger_ms = live.LINGER_MS if manifest.is_live else run.LINGER_MS
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=linger_ms)
     try:
@@ -133,10 +133,14 @@ def _refuse_changed(folder: Path, manifest: Manifest, end: RunEnd | None, first_
         )
 
 
-def _refuse_missing_tape(folder: Path, manifest: Manifest, end: RunEnd | None) -> None:
-    """Raise ``RunError`` if the tape is gone of a run that has ended before. Opening it would create an empty one."""
-    if end is not None and not any((folder / name).exists() for name in IN_A_RUN.values()):
-        raise RunError(f"run {manifest.run_id} cannot be resumed: its tape is missing; restore {folder} from a copy")
+def _refuse_missing_tape(folder: Path, manifest: Manifest) -> None:
+    """Raise ``RunError`` if the run's tape is gone, which every run has from its beginning. Opening it would create an
+    empty one."""
+    if not is_tape(tape_path(folder)):
+        raise RunError(
+            f"run {manifest.run_id} cannot be resumed: its tape is missing; restore {folder} from a copy, or start "
+            "another run"
+        )
 
 
 def _refuse_other_symbols(folder: Path, manifest: Manifest, tape: AnyTape) -> None:

@@ -25,6 +25,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import InvalidSymbol, UnknownOrder, VenueUnavailable
+from tickdeck.infrastructure.exchanges.doubt import said
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 WEB = result(ACCEPTED, client_order_id="web", venue_order_id="7", limit=Decimal(100))
@@ -142,6 +143,22 @@ def test_a_symbol_that_is_delisted_does_not_hide_the_account_from_the_others() -
     events = reconciled(exchange)
 
     assert [event.total for event in of(events, VenueBalanceReported)][:1] == [Decimal(90)]
+
+
+def test_what_is_said_of_a_delisted_symbol_is_logged_once_and_again_if_it_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gone, other = InvalidSymbol("binance: Invalid symbol. (-1121)"), InvalidSymbol("binance: not yours")
+    exchange = Scripted(balances=[usdt(100)], open_orders=[gone], fills=[gone])
+
+    def change() -> None:
+        exchange.answers |= {"open_orders": [other], "fills": [other]}
+
+    with caplog.at_level("INFO", "tickdeck.gateway"):
+        reconciled(exchange, (5, CONNECTED), (5, change), (5, CONNECTED), (5, CONNECTED))
+
+    told = [vars(record)["fields"] for record in caplog.records if record.getMessage() == "not reconciled"]
+    assert told == [{"symbol": "BTCUSDT", "error": said(error)} for error in (gone, other)]
 
 
 def test_a_balance_that_differs_is_read_again_after_the_lag_of_queries_until_the_core_is_content() -> None:

@@ -79,6 +79,7 @@ class Reconciliation:
         # By symbol and the venue's id, which is unique per symbol only:
         self._shown: dict[tuple[str, str], tuple[OrderStatus, Money]] = {}  # open orders of others
         self._owners: dict[tuple[str, str], str] = {}  # client order ids of fills that were looked up
+        self._unlisted: dict[str, str] = {}  # what the exchange last said of symbols that it does not list
         self._next_reading = 0  # ns, monotonic
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
@@ -186,12 +187,15 @@ class Reconciliation:
 
     async def _of_each(self, catch_up: Callable[[str], Awaitable[None]]) -> None:
         """Catch up in each symbol. One that the exchange no longer lists has no answers, and must not hide those of the
-        others: its fills show as differences of the balances."""
+        others: its fills show as differences of the balances. What it says instead is logged when it is new."""
         for symbol in self._symbols:
             try:
                 await catch_up(symbol)
             except InvalidSymbol as error:
-                bound_logger("tickdeck.gateway").info("not reconciled", symbol=symbol, error=said(error))
+                why = said(error)
+                if self._unlisted.get(symbol) != why:
+                    bound_logger("tickdeck.gateway").info("not reconciled", symbol=symbol, error=why)
+                self._unlisted[symbol] = why
 
     async def _catch_up_liquidations(self, symbol: str) -> None:
         for found in await cast(MarginExchange, self._exchange).liquidations(symbol, self.began):

@@ -23,7 +23,7 @@ from tickdeck.infrastructure.runs.secrets import (
     split_settings,
     write_secrets,
 )
-from tickdeck.infrastructure.tape.opening import IN_A_RUN
+from tickdeck.infrastructure.tape.opening import IN_A_RUN, open_tape, tape_path
 from tickdeck.infrastructure.tape.sync import replace_file, sync
 from tickdeck.infrastructure.temporary_folder import temporary_folder
 
@@ -128,10 +128,12 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None) -> Path:
-    """Create the run's folder and manifest, both synced and readable by the user only. Secret parameters go to a
-    separate file. The folder appears with all of that or not at all, even if the process is killed meanwhile. Returns
-    the absolute path. Raises ``RunError`` if that fails."""
+def create_run(
+    data_dir: Path, manifest: Manifest, secrets: Secrets | None = None, tape_format: str = "sqlite"
+) -> Path:
+    """Create the run's folder and manifest, both synced and readable by the user only, and an empty tape. Secret
+    parameters go to a separate file. The folder appears with all of that or not at all, even if the process is killed
+    meanwhile: a run without a tape has lost it. Returns the absolute path. Raises ``RunError`` if that fails."""
     folder = data_dir / manifest.run_id
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
@@ -142,6 +144,7 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
             write_secrets(made, secrets or {})
             content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
             replace_file(made / MANIFEST, content, durable=True, mode=0o600)
+            open_tape(tape_path(made, tape_format), tape_format).close()
             if folder.exists():
                 raise RunError(
                     f"there is a run {manifest.run_id} under {data_dir} already; give another --name, or continue it "
@@ -156,7 +159,7 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
         raise RunError(
             f"cannot create the run's folder {folder}: {error.strerror}; choose another with --data"
         ) from None
-    except TapeError as error:  # what syncing raises
+    except TapeError as error:  # of its tape, or what syncing raises
         raise RunError(f"cannot create the run's folder {folder}: {error}") from None
     return folder.absolute()  # a strategy may change the working directory
 

@@ -161,6 +161,7 @@ def recorded_run(data: Path, run: str, *, market: bool = True) -> Path:
     from tickdeck.errors import RunError
     from tickdeck.infrastructure.frame_segments import missing_market
     from tickdeck.infrastructure.runs import find_run, overview, read_end
+    from tickdeck.infrastructure.tape.opening import is_tape, tape_path
 
     folder = find_run(data, run)
     if not overview(folder).events:
@@ -170,6 +171,8 @@ def recorded_run(data: Path, run: str, *, market: bool = True) -> Path:
                 f"the tape of run {folder.name} is gone or empty, although the run went on to seq {end.last_seq}; "
                 "restore it from a copy"
             )
+        if not is_tape(tape_path(folder)):
+            raise RunError(f"the tape of run {folder.name} is missing; restore {folder} from a copy")
         raise RunError(
             f"the tape of run {folder.name} is still empty; `tickdeck run --resume {folder.name}` starts the run"
         )

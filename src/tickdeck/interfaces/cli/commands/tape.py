@@ -52,9 +52,7 @@ def find_tape(data: Path, place: str) -> Path:
         return path
     found = tape_path(find_run(data, place))
     if not found.exists():
-        raise RunError(
-            f"run {found.parent.name} has no tape yet; `tickdeck run --resume {found.parent.name}` starts the run"
-        )
+        raise RunError(f"run {found.parent.name} has no tape any more; restore {found.parent} from a copy")
     return found
 
 
