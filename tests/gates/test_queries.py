@@ -208,7 +208,7 @@ def answers_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("forgotten", [0, 1])
-@pytest.mark.parametrize("kind", [kind for kind in RUNS if not RUNS[kind]().accounts])  # those with several fold all
+@pytest.mark.parametrize("kind", RUNS)
 def test_a_stopped_run_answers_from_its_snapshot_what_its_whole_tape_says(
     tmp_path: Path, kind: str, forgotten: int, folded: list[DomainEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:

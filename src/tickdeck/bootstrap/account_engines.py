@@ -23,13 +23,13 @@ from tickdeck.domain.accounts import Account, Rates, reporting_currency
 from tickdeck.domain.events import CommandReceived, SystemWarning
 from tickdeck.domain.market import Instrument
 
-__all__ = ["build_accounts"]
+__all__ = ["AccountCommands", "build_accounts"]
 
 
-class _Commands:
-    """Which accounts a command concerns: that of its argument ``account``; without it, those that have the order, the
-    position, the halt or the difference that it is about, and all for other commands. If none has it, the first account
-    answers."""
+class AccountCommands:
+    """Which of several accounts a command concerns: that of its argument ``account``; without it, those that have the
+    order, the position, the halt or the difference that it is about, and all for other commands. If none has it, the
+    first account answers."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -81,6 +81,7 @@ def _has(one: AccountEngines, command: CommandReceived) -> bool:
 def build_accounts(
     kernel: Kernel,
     accounts: Sequence[RunAccount],
+    commands: AccountCommands,
     *,
     symbols: tuple[str, ...],
     nonce: str,
@@ -92,9 +93,9 @@ def build_accounts(
     stop_orders: StopOrders,
     amendment: Amendment,
 ) -> tuple[AccountEngines, ...]:
-    """The engines of each of ``accounts``. ``configured(symbol)`` is an instrument as the run began, ``instrument`` as
+    """The engines of each of ``accounts``. If there are several, ``commands`` says which of them a command concerns.
+    ``configured(symbol)`` is an instrument as the run began, ``instrument`` as
     it is now."""
-    commands = _Commands(kernel)
     quote = reporting_currency(map(configured, symbols))
     built = []
     for one in accounts:

@@ -35,7 +35,7 @@ from tickdeck.application.parameters import Parametrised
 from tickdeck.application.ports import Amendment
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.application.units import duration_ns
-from tickdeck.bootstrap.account_engines import build_accounts
+from tickdeck.bootstrap.account_engines import AccountCommands, build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name
@@ -109,9 +109,11 @@ class Core:
         monitor = FeedMonitor(kernel, duration_ns(config.stale_after)) if config.stale_after else None
         heartbeat = HeartbeatEngine(kernel, duration_ns(config.heartbeat)) if config.heartbeat else None
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, self.candles)
+        self.commands = AccountCommands(kernel)  # a part with a name: the state of the accounts refers to it
         self.accounts = build_accounts(
             kernel,
             run_accounts(config),
+            self.commands,
             symbols=manifest.symbols,
             nonce=manifest.nonce,
             market_data=self.market_data,

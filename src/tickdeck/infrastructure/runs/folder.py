@@ -128,9 +128,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def create_run(
-    data_dir: Path, manifest: Manifest, secrets: Secrets | None = None, tape_format: str = "sqlite"
-) -> Path:
+def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None, tape_format: str = "sqlite") -> Path:
     """Create the run's folder and manifest, both synced and readable by the user only, and an empty tape. Secret
     parameters go to a separate file. The folder appears with all of that or not at all, even if the process is killed
     meanwhile: a run without a tape has lost it. Returns the absolute path. Raises ``RunError`` if that fails."""
