@@ -42,6 +42,7 @@ def serve(
     begun: bool = True,
     past: Sequence[DomainEvent] = (),
     symbols: Sequence[str] = (),
+    why_not: Callable[[str, Mapping[str, str]], str] = lambda command, arguments: "",
 ) -> tuple[object, list[DomainEvent]]:
     """The result of ``client``, which runs in another thread while a kernel accepts commands for ``folder``, and the
     events on the tape after ``run.started``. ``past`` is on the tape before that.
@@ -70,7 +71,7 @@ def serve(
                 raise ConfigError(f"there is no query {query!r}")
             return {"arguments": dict(arguments), "seq": kernel.seq}
 
-        async with ControlServer(folder, CommandDesk(kernel, recorded, symbols=symbols), answer):
+        async with ControlServer(folder, CommandDesk(kernel, recorded, symbols=symbols, why_not=why_not), answer):
             return await asyncio.to_thread(client)
 
     result = asyncio.run(work())
@@ -100,6 +101,17 @@ def test_a_command_is_recorded_with_user_and_reason_before_it_is_answered(tmp_pa
     assert str(os.getpid()) in command.metadata["who"]
     assert (answer.event_id, answer.seq) == (command.event_id, command.seq)
     assert [event["event_type"] for event in answer.events] == ["trading.halted"]
+
+
+def test_a_command_that_the_run_refuses_is_not_recorded(tmp_path: Path) -> None:
+    request = Request(command="trigger-create", arguments={"when": "price > -5"})
+
+    answer, events = serve(
+        tmp_path, lambda: ask(tmp_path, request), why_not=lambda command, arguments: f"{command}: {arguments['when']}"
+    )
+
+    assert answer == Answer(accepted=False, problems=("trigger-create: price > -5",))
+    assert events == []
 
 
 def test_a_command_that_changed_nothing_is_not_accepted_and_the_answer_says_why(tmp_path: Path) -> None:

@@ -74,10 +74,10 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
     inputs = input_records(config.tapes)
     symbols = symbols_of(config, inputs) or ("BTCUSDT",)
     wishes = {strategy_id: wish for (strategy_id, _), wish in zip(strategies, config.strategies, strict=True)}
-    if mistakes := opposed(dict(strategies), lambda one: account_of(config, wishes[one]), symbols):
-        raise ConfigError.of(mistakes)
-    if whatif_of is None and (mistakes := _meaningless(config, strategies, symbols)):
-        raise ConfigError.of(mistakes)
+    if whatif_of is None:  # an older version may have taken what a recorded run has
+        mistakes = opposed(dict(strategies), lambda one: account_of(config, wishes[one]), symbols)
+        if mistakes := mistakes or _meaningless(config, strategies, symbols):
+            raise ConfigError.of(mistakes)
     configured = {symbol: config.instrument(symbol) for symbol in symbols if symbol in config.instruments}
     config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
     for symbol in symbols:

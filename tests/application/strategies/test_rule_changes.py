@@ -9,10 +9,6 @@ from application_kit import SECOND, START, Core, tick, trade
 from rules_kit import HOUR, command, decided, run
 
 from tickdeck.application.strategies import Rules
-from tickdeck.domain.events import (
-    CommandReceived,
-    SystemWarning,
-)
 from tickdeck.domain.risk import RiskLimits
 
 
@@ -104,18 +100,6 @@ def test_strategies_on_opposite_sides_do_not_cut_each_other() -> None:
             sides.append((order.strategy_id, order.side.value))
 
     assert sides == [("long", "buy"), ("short", "sell"), ("long", "sell"), ("long", "buy"), ("short", "buy")]
-
-
-def test_a_pair_on_opposite_sides_with_a_stop_is_refused_in_one_line() -> None:
-    core = opposite()
-    parameters = {"enter": "price < 95", "quantity": "1", "stop_loss": "2%"}
-    core.feed(CommandReceived(command="strategy-create", arguments={"strategy_id": "dip"} | parameters))
-    core.feed(CommandReceived(command="strategy-update", arguments={"strategy_id": "long", "stop_loss": "2%"}))
-
-    created, updated = [event.message for event in core.of("system.warning") if isinstance(event, SystemWarning)]
-    assert "strategies short and dip trade BTCUSDT of one account on opposite sides" in created
-    assert "strategies long and short trade BTCUSDT of one account on opposite sides" in updated
-    assert list(core.strategies.strategies) == ["long", "short"]
 
 
 def test_an_update_sets_the_timer_for_its_time_of_day() -> None:

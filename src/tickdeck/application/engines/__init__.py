@@ -7,6 +7,7 @@ from tickdeck.application.engines.account_bus import AccountBus, CoreBus
 from tickdeck.application.engines.account_engines import AccountEngines
 from tickdeck.application.engines.brackets import BracketEngine
 from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
+from tickdeck.application.engines.command_meaning import why_meaningless
 from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.copying import CopyEngine, CopySettings, Leader
 from tickdeck.application.engines.execution import ExecutionEngine
@@ -67,5 +68,6 @@ __all__ = [
     "restore_snapshot",
     "take_snapshot",
     "timeframes_of",
+    "why_meaningless",
     "with_timeframe",
 ]

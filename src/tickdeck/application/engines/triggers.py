@@ -287,8 +287,6 @@ class TriggerEngine:
             account=given.get("account") or (before.account if before is not None else ""),
         )
         settings = wish.settings(self._kernel.clock.now())
-        if given.get("when"):
-            wish.check_meaning()
         if before is not None:
             kept = {name: getattr(before, name) for name in ("every", "expires") if name not in given}
             kept = kept if not settings.once else kept | {"every": 0}

@@ -46,7 +46,7 @@ class CommandDesk:
     user. Its ``correlation_id`` is ``control-`` and the command's id, so the tape, which ``recorded(query)`` reads,
     knows what was carried out before. Commands are taken one after the other, in the order of their arrival. A command
     for an account that is none of ``accounts``, or in a symbol that is none of ``symbols``, is refused; without
-    ``symbols``, none is.
+    ``symbols``, none is. So is one of which ``why_not(command, arguments)`` says why.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class CommandDesk:
         accounts: Sequence[str] = (),
         symbols: Sequence[str] = (),
         caught_up: Callable[[], bool] = lambda: True,
+        why_not: Callable[[str, Mapping[str, str]], str] = lambda command, arguments: "",
     ) -> None:
         """``caught_up()``: whether a resumed run has executed its record again."""
         self._kernel = kernel
         self._accounts = accounts
         self._symbols = symbols
         self._caught_up = caught_up
+        self._why_not = why_not
         self._recorded = recorded
         self._turn = asyncio.Lock()
         self._under_way: dict[str, asyncio.Future[Answer]] = {}
@@ -89,7 +91,8 @@ class CommandDesk:
             return refused("the id has other characters than letters, digits and .-_:, or more than 64 of them")
         if request.id in self._done:
             return self._answered(request)
-        if problem := _misnamed(request) or self._unknown_symbol(request):
+        problem = _misnamed(request) or self._unknown_symbol(request)
+        if problem := problem or self._why_not(request.command, request.arguments):
             return refused(problem)
         if not request.id:
             return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)

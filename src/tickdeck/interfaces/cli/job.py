@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
+from tickdeck.application.engines import why_meaningless
 from tickdeck.application.engines.trading_gate import HaltedBy
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
@@ -101,6 +103,7 @@ def drive(
                 accounts=accounts,
                 symbols=run.manifest.symbols,
                 caught_up=run.caught_up,
+                why_not=partial(why_meaningless, run.core.strategies),
             )
             async with ControlServer(run.folder, desk, SessionQueries(run).answer):
                 if monitoring is not None:

@@ -18,7 +18,6 @@ from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.strategies.desk import Desk
 from tickdeck.application.engines.strategies.ids import check_id
 from tickdeck.application.engines.strategies.needs import StrategyNeeds
-from tickdeck.application.engines.strategies.opposed import opposed
 from tickdeck.application.engines.strategies.profits import StrategyProfits
 from tickdeck.application.engines.strategies.subscriptions import MARKET, OWN_ORDERS, StrategySubscriptions
 from tickdeck.application.engines.strategies.surroundings import StrategySurroundings
@@ -173,16 +172,9 @@ class StrategyEngine:
         """That of the account with which a strategy trades."""
         return self._portfolios.get(strategy_id, self.portfolio)
 
-    def _check_sides(self, joining: Mapping[str, Strategy] | None = None, account_id: str = "") -> None:
-        """Raise ``ConfigError`` if strategies cannot trade next to each other, also not with those that are
-        ``joining`` with an account."""
-        joining = joining or {}
-        together = {**self.strategies, **joining}
-        mistakes = opposed(
-            together, lambda one: account_id if one in joining else self.portfolio_of(one).account_id, self.symbols
-        )
-        if mistakes:
-            raise ConfigError.of(mistakes)
+    def account_of_new(self, account: str) -> str:
+        """The id of the account with which a new strategy trades. Raises ``ConfigError`` if the run has no such one."""
+        return (self._books_of(account)[1] if self._books_of is not None else self.portfolio).account_id
 
     def labels(self, strategy_id: str) -> dict[str, Any]:
         """The fields of an event that say which strategy it is about: its id, name and role."""
@@ -277,11 +269,7 @@ class StrategyEngine:
                 rules = Rules(**parameters)
             except ConfigError as error:
                 raise named(error, Rules, strategy_id) from None
-            rules.check_meaning(self.symbols)
-            account = command.arguments.get("account", "")
-            portfolio = self._books_of(account)[1] if self._books_of is not None else self.portfolio
-            self._check_sides({strategy_id: rules}, portfolio.account_id)
-            self._join(strategy_id, rules, account)
+            self._join(strategy_id, rules, command.arguments.get("account", ""))
         except ConfigError as error:
             self._warn(command, describe_error(error))
             return
@@ -318,9 +306,6 @@ class StrategyEngine:
                     "required_candles() now returns different timeframes; they are fixed when the run begins"
                 )
             self._needs.check(strategy, list(self.strategies))
-            if isinstance(strategy, Rules):
-                strategy.check_meaning(self.symbols)
-                self._check_sides()
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             self._set_parameters(strategy_id, before)
             kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
