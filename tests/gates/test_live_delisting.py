@@ -99,7 +99,9 @@ def test_the_run_goes_on_with_the_others_and_says_what_it_had(
     later = [event for event in recorded if event.seq > since]
 
     (told,) = [event for event in later if isinstance(event, NotificationAlert) and "was delisted" in event.text]
-    assert "ETHUSDT was delisted while the run was down: 40 ETHUSDT in its position and 1 open order" in told.text
+    assert "ETHUSDT was delisted: 40 ETHUSDT in its position and 1 open order" in told.text
+    (report, *_) = [e for e in later if isinstance(e, VenueInstrumentReported) and e.symbol == "ETHUSDT"]
+    assert told.causation_id == report.event_id  # one cascade: after a kill, the tape has both or none
     statuses = [e.status for e in later if isinstance(e, VenueInstrumentReported) and e.symbol == "ETHUSDT"]
     assert statuses[0] == "delisted"
     (expired,) = [event for event in later if isinstance(event, OrderExpiredEvent)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 
 from tickdeck.application.engines import (
@@ -35,13 +35,14 @@ from tickdeck.application.parameters import Parametrised
 from tickdeck.application.ports import Amendment
 from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.application.units import duration_ns
+from tickdeck.application.wording import counted
 from tickdeck.bootstrap.account_engines import AccountCommands, build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name
 from tickdeck.domain.events import DomainEvent, OrderEvent, event_class, event_types
 from tickdeck.domain.market import Instrument, parse_timeframe
-from tickdeck.domain.values import Price
+from tickdeck.domain.values import Price, plain
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.config_copy import CopyConfig
@@ -98,7 +99,7 @@ class Core:
             timeframes=timeframes_in(conditions),
         )
         self.kernel = kernel
-        self.instruments = InstrumentEngine(kernel, config.instrument)
+        self.instruments = InstrumentEngine(kernel, config.instrument, self._at_stake)
         instrument = self.instruments.instrument
         self.market_data = MarketDataEngine(
             kernel,
@@ -269,6 +270,15 @@ class Core:
             yielding=self.account(copy.follower).risk.protections.orders_that_yield,
             may_owe=paper.short_selling or paper.margin is not None,
         )
+
+    def _at_stake(self, symbol: str) -> Iterator[str]:
+        """What each account has in a symbol, as far as it has anything."""
+        for account in self.accounts:
+            held = account.risk.exposure.position(symbol)
+            count = len(account.execution.open_of(symbol))
+            if held or count:
+                name = f"account {account.account_id} has " if len(self.accounts) > 1 else ""
+                yield f"{name}{plain(held)} {symbol} in its position and {counted(count, 'open order')} on the record"
 
     def _stop_of(self, fill: OrderEvent) -> Price | None:
         """The stop of the position that ``fill`` opened."""

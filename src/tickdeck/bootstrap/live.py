@@ -28,7 +28,6 @@ from tickdeck.application.ports import (
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
-from tickdeck.application.wording import counted
 from tickdeck.bootstrap.ending import ending_error
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_accounts
@@ -47,7 +46,6 @@ from tickdeck.domain.events import (
     GapDetected,
     NotificationAlert,
 )
-from tickdeck.domain.values import plain
 from tickdeck.errors import ExchangeError, RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
@@ -370,28 +368,13 @@ class LiveRun(Session):
                 await trading.venue.close()
 
     def _take_instruments(self, venue: ExchangeVenue) -> None:
-        """Publish what has changed of the instruments while the run was down, and what the run has in those that are
-        no longer listed."""
+        """Publish what has changed of the instruments while the run was down."""
         instruments = self.core.instruments
         listed = {report.symbol: report for report in venue.instrument_reports()}
         for symbol in self.manifest.symbols:
             report = listed.get(symbol) or instruments.delisted(symbol, venue.name)
-            if instruments.knows(report):
-                continue
-            self.kernel.publish(report)
-            if symbol in listed:
-                continue
-            for account in self.core.accounts:
-                held = account.risk.exposure.position(symbol)
-                count = len(account.execution.open_of(symbol))
-                if held or count:
-                    name = f"account {account.account_id} has " if len(self.core.accounts) > 1 else ""
-                    text = (
-                        f"{symbol} was delisted while the run was down: {name}{plain(held)} {symbol} in its position "
-                        f"and {counted(count, 'open order')} on the record. Orders end when the exchange shows that "
-                        "they are not open; look at the account, and at `tickdeck show RUN positions`"
-                    )
-                    self.kernel.publish(NotificationAlert(text=text, severity="critical"))
+            if not instruments.knows(report):
+                self.kernel.publish(report)
 
     def _fail(self, error: Exception) -> None:
         """End the run with an error."""

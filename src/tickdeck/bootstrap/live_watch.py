@@ -12,7 +12,7 @@ from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Tape, TradingVenue
-from tickdeck.domain.events import CommandReceived, NotificationAlert, SystemWarning
+from tickdeck.domain.events import CommandReceived, SystemWarning
 from tickdeck.errors import ExchangeError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -187,8 +187,6 @@ class LiveWatch:
         elif not found and account.risk.gate.halted_by is HaltedBy.SURROUNDINGS:
             self._log.info("trading resumes", reason=account.risk.gate.closed_because)
             self._command(account, "resume", _OVER)
-            text = f"account {account.name} trades again: {_OVER}" if account.name else f"trading resumes: {_OVER}"
-            self._kernel.publish(NotificationAlert(text=text, source=SURROUNDINGS))
 
     def _is_proven(self, account: WatchedAccount, heard: int) -> bool:
         """Whether market data has arrived since then, and the exchange answers."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from application_kit import BTC, Core, D, instrument
+from kernel_kit import kernel_with
 
+from tickdeck.application.engines import InstrumentEngine
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
     CommandReceived,
@@ -106,3 +108,18 @@ def test_a_position_in_a_symbol_that_is_halted_is_not_closed_and_a_warning_says_
         "flatten: 0.123 BTCUSDT are not closed, because the venue does not trade BTCUSDT now: halt (X)"
     )
     assert len(core.orders) == 1
+
+
+def test_what_is_at_stake_in_a_delisted_symbol_is_told_once_in_the_cascade_of_the_report() -> None:
+    """So a tape that has the report has the alert, whenever the process is killed."""
+    kernel, tape = kernel_with()
+    InstrumentEngine(kernel, instrument, lambda symbol: [f"a1 has 3 {symbol}", "a2 has 4"])
+    for status in ("halt", "delisted", "delisted"):
+        kernel.feed(report(status))
+
+    told = [event for event in tape.read() if isinstance(event, NotificationAlert) and event.severity == "critical"]
+    assert [event.text.partition(".")[0] for event in told] == [
+        f"{BTC} was delisted: a1 has 3 {BTC}",
+        f"{BTC} was delisted: a2 has 4",
+    ]
+    assert {event.causation_id for event in told} == {"2"}

@@ -69,7 +69,10 @@ class Halts:
         if not outside:
             self._losses.restart_day()
             self._losses.restart_peak()
-        self._bus.publish(TradingResumed(reason=command.reason or "asked for by a command"))
+        reason = command.reason or "asked for by a command"
+        self._bus.publish(TradingResumed(reason=reason))
+        if outside:  # nobody asked for it, so it is told
+            self._bus.publish(NotificationAlert(text=f"trading resumes: {reason}"))
         self._losses.look(command)
 
     def on_halted(self, halted: TradingHalted) -> None:

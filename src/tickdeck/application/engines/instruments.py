@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -18,16 +18,24 @@ class InstrumentEngine:
     """Knows every instrument: as the venue last reported it, otherwise as ``configured(symbol)`` describes it.
 
     A report changes steps and limits. It never changes currencies, contract size or the step of fees. When trading in
-    a symbol stops or begins again, ``notification.alert`` says so.
+    a symbol stops or begins again, ``notification.alert`` says so. If the symbol was delisted, there is one more for
+    each line of ``at_stake(symbol)``: what an account has in it. They belong to the cascade of the report, so the tape
+    has them if it has the report.
     """
 
     component = "instruments"
     hears = (VenueInstrumentReported,)
     publishes = (NotificationAlert,)
 
-    def __init__(self, bus: EventBus, configured: Callable[[str], Instrument]) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        configured: Callable[[str], Instrument],
+        at_stake: Callable[[str], Iterable[str]] | None = None,
+    ) -> None:
         self._bus = bus
         self._configured = configured
+        self._at_stake = at_stake
         self._reported: dict[str, Instrument] = {}
         self._closed: dict[str, str] = {}
         bus.subscribe(
@@ -76,6 +84,9 @@ class InstrumentEngine:
         if now != before:
             text = f"{now}; only cancels leave for it" if now else f"the venue trades {report.symbol} again"
             self._bus.publish(NotificationAlert(text=text, severity="warning" if now else "info"))
+            if report.status == "delisted" and self._at_stake is not None:
+                for what in self._at_stake(report.symbol):
+                    self._bus.publish(NotificationAlert(text=_delisted(report.symbol, what), severity="critical"))
 
     def _with(self, report: VenueInstrumentReported) -> Instrument:
         return msgspec.structs.replace(
@@ -93,3 +104,10 @@ def _closed(report: VenueInstrumentReported) -> str:
         return ""
     word = f" ({report.raw_status})" if report.raw_status else ""
     return f"the venue does not trade {report.symbol} now: {report.status}{word}"
+
+
+def _delisted(symbol: str, what: str) -> str:
+    return (
+        f"{symbol} was delisted: {what}. Orders end when the exchange shows that they are not open; look at the "
+        "account, and at `tickdeck show RUN positions`"
+    )
