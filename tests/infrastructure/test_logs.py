@@ -196,6 +196,36 @@ def test_a_long_file_becomes_an_old_one_and_the_oldest_goes(tmp_path: Path, monk
     assert all((tmp_path / name).stat().st_size <= 2_000 for name in files)
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_log_that_somebody_moves_away_or_removes_gets_a_successor(tmp_path: Path, monkeypatch, moved):
+    monkeypatch.setattr("tickdeck.infrastructure.logs._LOOK_S", 0)
+    old = tmp_path / f"{LOG}-monday"
+
+    with log_to(io.StringIO(), folder=tmp_path):
+        bound_logger("tickdeck.run").info("one")
+        (tmp_path / LOG).rename(old)
+        if not moved:
+            old.unlink()
+        bound_logger("tickdeck.run").info("two")
+        bound_logger("tickdeck.run").info("three")
+
+    assert [line["message"] for line in lines((tmp_path / LOG).read_text())] == ["two", "three"]
+    assert not moved or [line["message"] for line in lines(old.read_text())] == ["one"]
+
+
+def test_a_log_whose_folder_was_moved_goes_on_in_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("tickdeck.infrastructure.logs._LOOK_S", 0)
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    folder.mkdir()
+
+    with log_to(io.StringIO(), folder=folder):
+        bound_logger("tickdeck.run").info("one")
+        folder.rename(elsewhere)
+        bound_logger("tickdeck.run").info("two")
+
+    assert [line["message"] for line in lines((elsewhere / LOG).read_text())] == ["one", "two"]
+
+
 def test_the_newest_event_of_a_log_is_found_behind_a_rotation(tmp_path: Path):
     with log_to(io.StringIO(), folder=tmp_path, current=lambda: EVENT):
         bound_logger("tickdeck.run").info("line")

@@ -48,10 +48,11 @@ def test_a_named_run_that_was_killed_is_continued_by_the_command_that_started_it
     ("words", "why"),
     [
         (("--name", "../x"), "is not a name"),
-        (("--name", "last"), "is not a name"),
+        (("--name", "last"), "'last' is no name for a run: it stands for the newest one"),
         (("--name", ""), "is not a name"),
         (("--name", "HALT"), "a file HALT beside the runs halts all of them"),
-        (("--name", "x" * 65), "is not a name"),
+        (("--name", "x" * 65), "is not a name; use up to 64 letters"),
+        (("--name", "-x"), "beginning with a letter or digit"),
         (("--resume-or-start",), "--resume-or-start needs --name"),
         (("--name", "a", "--resume-or-start", "--resume", "b"), "needs --name, and no --resume"),
         (("--name", "a", "--resume", "b"), "omit --name"),

@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import logging.handlers
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
@@ -33,6 +34,7 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _FILE_BYTES, _OLD_FILES = 64 << 20, 5
 """When ``log.jsonl`` has so many bytes it becomes ``log.jsonl.1``, and that ``log.jsonl.2``; the last is removed."""
+_LOOK_S = 1.0  # seconds between two looks whether the file is still in its place
 _TAIL = 65_536  # bytes at the end of a log to search for its newest event
 _Fields = MutableMapping[str, Any]
 
@@ -137,9 +139,11 @@ class _Stream(logging.StreamHandler[TextIO]):
 
 
 class _File(logging.handlers.RotatingFileHandler):
-    """The same for a file. A full disk is reported by the tape, which cannot work without it."""
+    """The same for a file. A full disk is reported by the tape, which cannot work without it. If somebody moves the
+    file away or removes it, a new one takes its place within a second."""
 
     _formatted: tuple[logging.LogRecord, str] | None = None
+    _looked = 0.0
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, made once: the base class asks for it twice, to see whether it still fits into the file."""
@@ -148,11 +152,29 @@ class _File(logging.handlers.RotatingFileHandler):
         return self._formatted[1]
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not 0 <= record.created - self._looked < _LOOK_S:  # the clock may have been set back
+            self._looked = record.created
+            self._take_its_place()
         super().emit(record)
         self._formatted = None  # a record may hold an exception with all its frames
 
+    def _take_its_place(self) -> None:
+        """Open the file again if it is not in its place any more. If that fails, as in a folder that was moved, the old
+        one is used on."""
+        with contextlib.suppress(OSError):
+            if self.stream is not None and not _is_at(self.baseFilename, self.stream):
+                moved, self.stream = self.stream, self._open()
+                moved.close()
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
+
+
+def _is_at(path: str, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 class _Lines(logging.Formatter):

@@ -42,8 +42,12 @@ def speed_value(text: str) -> float:
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text) or text == "last":
-        raise click.BadParameter(f"{text!r} is not a name; use letters, digits, '-' and '_'")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+        shown = text if len(text) <= 80 else f"{text[:80]}..."
+        rule = "use up to 64 letters (a to z), digits, '-' and '_', beginning with a letter or digit"
+        raise click.BadParameter(f"{shown!r} is not a name; {rule}")
+    if text == "last":
+        raise click.BadParameter("'last' is no name for a run: it stands for the newest one")
     if text.upper() == "HALT":
         raise click.BadParameter(f"{text!r} is no name for a run: a file HALT beside the runs halts all of them")
     return text
