@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from msgspec.structs import replace
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
 from tickdeck.application.engines.account_bus import CoreBus
+from tickdeck.application.engines.balance_check import BalanceCheck
+from tickdeck.application.engines.fee_coins import FeeCoins
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
@@ -54,7 +55,6 @@ from tickdeck.domain.values import ZERO, Money, Price, Quantity, plain
 __all__ = ["PortfolioEngine"]
 
 _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
-_FEW_FEES = 20  # a currency of fees is running low if it lasts for fewer than this
 _KEPT = 10_000  # fills of others, and payments, that are not booked again
 _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
 _MARGIN_CALL = tuple(name for name in VenueMarginCallReported.__struct_fields__ if name not in ENVELOPE)
@@ -65,10 +65,7 @@ class PortfolioEngine:
     currency.
 
     What others do with the account, payments and fills of their orders, moves the balances as payments in and out. A
-    balance that the venue reports later is compared with ours. A difference that two readings show, and that nothing
-    explains, is ``account.difference_found``, and ``on_difference`` says what follows: ``adopt`` takes the venue's
-    figure, ``halt`` halts trading, ``ask`` alerts a person. The command ``adopt`` (``currency``, or all) takes the
-    venue's figure afterwards.
+    balance that the venue reports later is compared with ours (``BalanceCheck``).
 
     The engine only receives market data and reports of fills while something waits for the first price of a symbol:
     coins that the account had at the start, or an amount in another currency.
@@ -110,7 +107,8 @@ class PortfolioEngine:
         *,
         on_difference: str = "halt",
     ) -> None:
-        """``rates`` are the exchange rates between currencies."""
+        """``rates`` are the exchange rates between currencies. ``on_difference``: what follows if the venue reports
+        another balance than ours, ``adopt``, ``halt`` or ``ask``."""
         self._bus = bus
         self._market_data = market_data
         self._instrument = instrument
@@ -121,9 +119,8 @@ class PortfolioEngine:
         """What each strategy holds."""
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
         self._watching: list[Subscription] = []  # of market data
-        self._on_difference = on_difference
-        self.differences = Differences()
-        self._low: dict[str, None] = {}  # currencies of fees that are running low
+        self._check = BalanceCheck(bus, account, policy=on_difference, pay=self._pay)
+        self._fee_coins = FeeCoins(bus, account, instrument)
         self._external: dict[tuple[str, str], None] = {}  # the last fills of others, and payments
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(OrderEvent, self.on_order, **own)
@@ -147,6 +144,11 @@ class PortfolioEngine:
         return tuple(dict.fromkeys((*self.account.balances, *self._reported)))
 
     @property
+    def differences(self) -> Differences:
+        """Between the venue's balances and ours."""
+        return self._check.differences
+
+    @property
     def account_id(self) -> str:
         return self.account.account_id
 
@@ -164,67 +166,29 @@ class PortfolioEngine:
             self._value(booked)
             self._bus.publish_all(booked)
             self._bus.publish(self._state())
-            if self._is_running_low(order):
-                self._warn_of_low(order)
+            if self._fee_coins.runs_low(order):
+                self._fee_coins.warn(order)
 
     def on_balance(self, report: VenueBalanceReported) -> None:
         """Adopt the initial balance: the first report of a currency without any bookings. Compare later reports."""
-        currency = report.currency
-        held = self.account.balances.get(currency)
-        if held is None and currency not in self._reported:
-            self._reported[currency] = None
+        if self._is_first(report):
             self._book(self.account.set_balance(report))
             return
-        if self.differences.read(currency, held or ZERO, report.total, report.ts_ingress):
-            self._differs(report, held or ZERO)
-        locked = self.account.locked_by_others(currency, report.locked)
-        self._bus.publish_all(self.account.lock(currency, locked, report.ts))
+        self._check.on_report(report)
+        locked = self.account.locked_by_others(report.currency, report.locked)
+        self._bus.publish_all(self.account.lock(report.currency, locked, report.ts))
 
-    def _differs(self, report: VenueBalanceReported, held: Money) -> None:
-        """Two readings show the same difference."""
-        currency, policy = report.currency, self._on_difference
-        found = AccountDifferenceFound(
-            account_id=self.account_id,
-            user_id=self.user_id,
-            currency=currency,
-            ours=held,
-            venue=report.total,
-            policy=policy,
-            ts=report.ts,
-        )
-        self._bus.publish(found)
-        both = f"the venue has {plain(report.total)} {currency}, but our books have {plain(held)}"
-        text = f"{both}, and nothing explains that"
-        if policy == "adopt":
-            self._adopt(currency, report.ts)
-            self._bus.publish(NotificationAlert(text=f"{text}. The venue's figure was adopted", severity="warning"))
-        else:
-            more = f"`tickdeck adopt RUN {currency}` takes the venue's figure"
-            self._bus.publish(NotificationAlert(text=f"{text}. Look at the account; {more}", severity="critical"))
-
-    def _adopt(self, currency: str, ts: int) -> None:
-        """Book the difference that was found in ``currency`` as a payment."""
-        difference = self.differences.found[currency]
-        self.differences.forget(currency)
-        self._book([self.account.transfer(currency, difference, ts)])
+    def _is_first(self, report: VenueBalanceReported) -> bool:
+        """Whether ``report`` is the initial balance of its currency."""
+        if report.currency in self.account.balances or report.currency in self._reported:
+            return False
+        self._reported[report.currency] = None
+        return True
 
     def on_command(self, command: CommandReceived) -> None:
         """``adopt``: take the venue's figure where a difference was found."""
-        if command.command != "adopt":
-            return
-        currencies = self._to_adopt(command)
-        for currency in currencies:
-            self._adopt(currency, command.ts)
-        if not currencies:
-            message = f"adopt: there is no difference in {command.arguments.get('currency') or 'any currency'}"
-            self._bus.publish(SystemWarning(component=self.component, message=message))
-
-    def _to_adopt(self, command: CommandReceived) -> list[str]:
-        """The currencies in which ``adopt`` takes the venue's figure; empty for other commands."""
-        if command.command != "adopt":
-            return []
-        wanted = command.arguments.get("currency", "")
-        return [currency for currency in self.differences.found if wanted in ("", currency)]
+        if command.command == "adopt":
+            self._check.adopt(command)
 
     def on_external_fill(self, fill: VenueExternalFillReported) -> None:
         """Book a fill of somebody else's order as payments in and out."""
@@ -284,28 +248,6 @@ class PortfolioEngine:
         self._rates.report(report.currency, report.into, report.rate)
         self.valuation.on_rate(report.currency, self._market_data.price)
 
-    def _is_running_low(self, fill: OrderEvent) -> bool:
-        """Whether ``fill`` paid a fee in a third currency, and too little of it is left since then."""
-        if not isinstance(fill, _FILLS) or not fill.fee or not fill.fee_currency:
-            return False
-        currency, instrument = fill.fee_currency, self._instrument(fill.symbol)
-        if currency in (instrument.base, instrument.quote):
-            return False
-        left, was_low = self.account.balances.get(currency, ZERO), currency in self._low
-        if left < _FEW_FEES * fill.fee:
-            self._low[currency] = None
-        elif left >= 2 * _FEW_FEES * fill.fee:
-            self._low.pop(currency, None)
-        return currency in self._low and not was_low
-
-    def _warn_of_low(self, fill: Any) -> None:
-        currency = fill.fee_currency
-        text = (
-            f"{currency} is running low: {self.account.balances[currency]} are left, and the last fee was {fill.fee}. "
-            "Without it, the venue takes its fees from what is traded"
-        )
-        self._bus.publish(NotificationAlert(text=text, severity="warning"))
-
     def on_transfer(self, transfer: VenueTransferReported) -> None:
         """Book money that was paid in or out."""
         if not self._is_repeated("", transfer.transfer_id):
@@ -362,8 +304,7 @@ class PortfolioEngine:
         if isinstance(event, VenueRateReported):
             self.on_rate(event)
         elif isinstance(event, CommandReceived):
-            for currency in self._to_adopt(event):
-                self.differences.forget(currency)
+            self._check.recall(event)
         elif getattr(event, "account_id", None) == self.account_id:
             self._recall_account(event)
 
@@ -371,21 +312,16 @@ class PortfolioEngine:
         if isinstance(event, OrderEvent | BalanceEvent | PositionEvent):
             self.account.apply_event(event)
             self._value((event,))
-            if isinstance(event, OrderEvent):
-                self._is_running_low(event)
             if isinstance(event, _FILLS):
+                self._fee_coins.runs_low(event)
                 self.owned.take(event, self._instrument(event.symbol).base)
         elif isinstance(event, VenueBalanceReported):
-            held = self.account.balances.get(event.currency)
-            if held is None and event.currency not in self._reported:
-                self._reported[event.currency] = None
-            else:
-                self.differences.read(event.currency, held or ZERO, event.total, event.ts_ingress)
+            if not self._is_first(event):
+                self._check.recall(event)
         elif isinstance(event, VenueFillReported):
             self._open_holding(event.symbol, event.ts, event.price)
         elif isinstance(event, AccountDifferenceFound):
-            if event.policy == "adopt":
-                self.differences.forget(event.currency)
+            self._check.recall(event)
         elif isinstance(event, VenueExternalFillReported):
             self._is_repeated(event.symbol, event.venue_trade_id)
         elif isinstance(event, VenueTransferReported):
