@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -74,3 +75,32 @@ def test_a_run_without_its_manifest_is_not_taken_for_none(tmp_path: Path) -> Non
 
     assert said.returncode == 2
     assert "run maker has a tape, but no manifest.json in" in said.stderr
+
+
+def test_a_run_whose_folder_was_renamed_keeps_its_id_and_is_not_started_anew(tmp_path: Path) -> None:
+    assert tickdeck(*RUN, data=tmp_path).returncode == 0
+    (tmp_path / "maker").rename(tmp_path / "monday")
+
+    shown, listed = tickdeck("show", "maker", "--json", data=tmp_path), tickdeck("runs", data=tmp_path)
+    again = tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+
+    assert json.loads(shown.stdout)["run"] == "maker"
+    assert "monday (maker)" in listed.stdout
+    assert again.returncode == 2
+    assert "has the run maker; rename it back to maker, continue it with --resume monday" in again.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["monday"]
+
+
+def test_of_several_copies_of_a_run_one_must_be_named(tmp_path: Path) -> None:
+    assert tickdeck(*RUN, data=tmp_path).returncode == 0
+    shutil.copytree(tmp_path / "maker", tmp_path / "monday")
+    beside = tickdeck("show", "maker", "--json", data=tmp_path)
+    (tmp_path / "maker").rename(tmp_path / "tuesday")
+
+    told, started = tickdeck("show", "maker", data=tmp_path), tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+    named = tickdeck("show", "tuesday", "--json", data=tmp_path)
+
+    assert beside.returncode == named.returncode == 0
+    assert told.returncode == started.returncode == 2
+    assert "have the run maker: monday, tuesday; name the one that you mean" in told.stderr
+    assert "monday, tuesday" in started.stderr

@@ -249,8 +249,19 @@ def list_runs(data_dir: Path) -> list[Path]:
     return [folder for _, _, folder in sorted(dated)]
 
 
+def renamed_run(data_dir: Path, run_id: str) -> Path | None:
+    """The folder under ``data_dir`` that has the run ``run_id`` under another name, as somebody renamed it; ``None`` if
+    there is none. Raises ``RunError`` if there are several: which of the copies went on last cannot be known."""
+    found = [folder for folder in list_runs(data_dir) if read_manifest(folder).run_id == run_id != folder.name]
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found)
+        raise RunError(f"several folders under {data_dir} have the run {run_id}: {names}; name the one that you mean")
+    return found[0] if found else None
+
+
 def find_run(data_dir: Path, run: str) -> Path:
-    """The folder of ``run``: an id under ``data_dir``, a path to a folder, or ``last``."""
+    """The folder of ``run``: an id under ``data_dir``, also if its folder has another name by now, a path to a folder,
+    or ``last``. Raises ``RunError`` if there is none, or several copies under other names."""
     if run == "last":
         runs = list_runs(data_dir)
         if not runs:
@@ -261,4 +272,7 @@ def find_run(data_dir: Path, run: str) -> Path:
     for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):
         if folder is not None and has_manifest(folder):
             return folder
+    renamed = renamed_run(data_dir, run)
+    if renamed is not None:
+        return renamed
     raise RunError(f"there is no run {run!r} under {data_dir}; `tickdeck runs` lists them")

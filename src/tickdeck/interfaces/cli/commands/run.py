@@ -191,11 +191,20 @@ def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any
 
 
 def _status_of(data: Path, name: str) -> str:
-    """The status of the run of this name; empty if there is none. Raises ``RunError`` for one without its manifest."""
-    from tickdeck.infrastructure.runs import has_manifest, overview
+    """The status of the run of this name; empty if there is none. Raises ``RunError`` for one without its manifest, and
+    for one whose folder has another name: it may be an old copy, or what should be continued."""
+    from tickdeck.infrastructure.runs import has_manifest, overview, renamed_run
 
     folder = data / name
-    return overview(folder).status if has_manifest(folder) else ""
+    if has_manifest(folder):
+        return overview(folder).status
+    renamed = renamed_run(data, name)
+    if renamed is None:
+        return ""
+    raise RunError(
+        f"the folder {renamed} has the run {name}; rename it back to {name}, continue it with --resume {renamed.name}, "
+        "or give another --name"
+    )
 
 
 def execute(

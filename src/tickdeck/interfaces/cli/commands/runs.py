@@ -185,7 +185,9 @@ def _print(found: list[RunOverview]) -> None:
         status = f"{run.status}, {len(run.in_doubt)} in doubt" if run.in_doubt else run.status
         if run.status == "running":
             status += ", no answer" if figures is None else ", halted" if run.halted else ""
-        table.add_row(run.run, status, f"{run.events:,}", *told, *(() if narrow else (what,)))
+        folder = Path(run.tape).parent.name
+        name = run.run if folder == run.run else f"{folder} ({run.run})"  # somebody renamed or copied the folder
+        table.add_row(name, status, f"{run.events:,}", *told, *(() if narrow else (what,)))
         below.append(what)
     if not narrow:
         out.print(table)
