@@ -1,4 +1,4 @@
-"""Shared by the tests of the bounded queue."""
+"""Shared by the tests of the bounded queue and of async handlers."""
 
 from __future__ import annotations
 
@@ -18,3 +18,7 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
             await main()
 
     asyncio.run(timed())
+
+
+def other_tasks() -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from virtual_time import VirtualWall, run
+from scripted_binance import EPOCH, Venue
+from virtual_time import run
 
 from tickdeck.application.ports import OrderRequest
-from tickdeck.domain.events import TransferKind
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import (
     AuthenticationFailed,
@@ -26,51 +25,16 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.exchanges.binance.http import Answer
-from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
-from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, HttpRequest
+from tickdeck.infrastructure.exchanges.binance.wire import HttpRequest
 from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
-from tickdeck.infrastructure.resilience import BreakerTransition
 
 D = Decimal
-EPOCH = 1_790_000_000_000_000_000
 ORDER = {"symbol": "BTCUSDT", "orderId": 7, "clientOrderId": "td-1", "status": "NEW", "side": "BUY", "origQty": "1"}
 
 
 def buy(**changes: Any) -> OrderRequest:
     given = {"client_order_id": "td-1", "symbol": "BTCUSDT", "side": Side.BUY, "quantity": Decimal("1E-3")}
     return OrderRequest(**{**given, "limit": Decimal("60000.10"), **changes})
-
-
-class Venue:
-    """Answers each path with the given responses, one after the other, then repeats the last one."""
-
-    def __init__(self, *answers: Any, offset_ms: int = 0) -> None:
-        self.answers = list(answers)
-        self.offset_ms = offset_ms
-        self.sent: list[HttpRequest] = []
-        self.changes: list[BreakerTransition] = []
-        self.clock = VirtualWall(EPOCH)
-        self.exchange = BinanceExchange(
-            HmacKey("the-key", "the-secret"), clock=self.clock, http=self, on_transition=self.changes.append
-        )
-
-    async def send(self, request: HttpRequest) -> Answer:
-        if request.target == "/api/v3/time":
-            now = self.clock.time_ns() // 10**6 + self.offset_ms
-            return Answer(200, {}, json.dumps({"serverTime": now}).encode())
-        self.sent.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
-        return Answer(status, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
-
-    async def close(self) -> None:
-        pass
-
-    def params(self, number: int = -1) -> dict[str, str]:
-        request = self.sent[number]
-        return dict(parse_qsl(request.body or request.target.partition("?")[2]))
 
 
 def refused(code: int, text: str, status: int = 400, **headers: str) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -302,113 +266,6 @@ def test_fills_are_read_page_by_page() -> None:
 
     assert [f.venue_trade_id for f in found] == [str(n) for n in range(1, 1002)]
     assert venue.params()["fromId"] == "1001"
-
-
-def test_deposits_and_withdrawals_of_the_spot_wallet_are_read() -> None:
-    deposit = {"id": "769", "amount": "0.5", "coin": "BTC", "status": 1, "insertTime": 1_790_000_000_000}
-    withdrawal = {"id": "b6ae", "amount": "8.91", "transactionFee": "0.004", "coin": "USDT", "status": 6}
-    withdrawal |= {"applyTime": "2026-09-21 12:00:05", "walletType": 0}
-    venue = Venue(
-        [
-            {**deposit, "completeTime": 1_790_000_060_000, "walletType": 0},
-            {**deposit, "id": "770", "status": 0},  # pending
-            {**deposit, "id": "771", "walletType": 1},  # of another wallet
-        ],
-        [withdrawal, {**withdrawal, "id": "c", "status": 3}],
-    )
-    paid_in, paid_out = sorted(run(venue.exchange.transfers(EPOCH - 10**15)), key=lambda transfer: -transfer.amount)
-
-    assert (paid_in.transfer_id, paid_in.currency, paid_in.amount) == ("deposit/769", "BTC", D("0.5"))
-    assert paid_in.ts == 1_790_000_060_000_000_000
-    assert (paid_out.transfer_id, paid_out.amount, paid_out.fee) == ("withdrawal/b6ae", D("-8.91"), D("0.004"))
-    assert paid_out.ts == 1_789_992_005_000_000_000
-    assert [request.target.partition("?")[0] for request in venue.sent] == [
-        "/sapi/v1/capital/deposit/hisrec",
-        "/sapi/v1/capital/withdraw/history",
-    ]
-
-
-def converted(number: int, spent: str, received: str, at: int, status: str = "SUCCESS") -> dict[str, Any]:
-    row = {"quoteId": "f3", "orderId": number, "orderStatus": status, "createTime": at, "ratio": "1"}
-    return row | {"fromAsset": "USDT", "fromAmount": spent, "toAsset": "BTC", "toAmount": received}
-
-
-def flow(*rows: dict[str, Any], more: bool = False) -> dict[str, Any]:
-    return {"list": list(rows), "startTime": 1, "endTime": 2, "limit": 1000, "moreData": more}
-
-
-NO_DUST: dict[str, Any] = {"total": 0, "userAssetDribblets": []}
-
-
-def test_conversions_and_dust_are_read_as_what_each_currency_moved() -> None:
-    details = [
-        {"transId": 5, "serviceChargeAmount": "0.01", "amount": "0.03", "transferedAmount": "0.5", "fromAsset": "ETH"},
-        {"transId": 5, "serviceChargeAmount": "0.02", "amount": "7", "transferedAmount": "1", "fromAsset": "TRX"},
-    ]
-    dust = {"operateTime": 1_790_000_000_000, "totalTransferedAmount": "1.5", "totalServiceChargeAmount": "0.03"}
-    dust |= {"transId": 5, "userAssetDribbletDetails": details}
-    rows = (converted(9, "600", "0.01", 1_790_000_060_000), converted(8, "1", "2", 1, status="FAIL"))
-    venue = Venue(flow(*rows), {"total": 1, "userAssetDribblets": [dust]})
-    found = run(venue.exchange.conversions(EPOCH - 10**15))
-
-    assert [(one.transfer_id, one.amount) for one in found] == [
-        ("dust/5/BNB", D("1.5")),
-        ("dust/5/ETH", D("-0.03")),
-        ("dust/5/TRX", D("-7")),
-        ("convert/9/BTC", D("0.01")),
-        ("convert/9/USDT", D("-600")),
-    ]
-    assert found[0].fee == D("0.03")
-    assert {one.kind for one in found} == {TransferKind.CONVERSION}
-    assert found[-1].ts == 1_790_000_060_000_000_000
-    assert [request.target.partition("?")[0] for request in venue.sent] == [
-        "/sapi/v1/convert/tradeFlow",
-        "/sapi/v1/asset/dribblet",
-    ]
-
-
-def test_a_long_history_of_conversions_is_read_in_parts_without_gaps() -> None:
-    newest, older = converted(3, "3", "1", 2_000), converted(2, "2", "1", 1_000)
-    venue = Venue(flow(newest, older, more=True), flow(older, converted(1, "1", "1", 500)), NO_DUST)
-    found = run(venue.exchange.conversions(EPOCH - 10**15))
-
-    assert [one.transfer_id for one in found if one.currency == "USDT"] == [f"convert/{n}/USDT" for n in (1, 2, 3)]
-    assert venue.params(1)["endTime"] == "1000"
-
-    day = 86_400_000_000_000
-    venue = Venue(flow(), flow(), NO_DUST)
-    run(venue.exchange.conversions(EPOCH - 40 * day))
-    parts = [venue.params(number) for number in range(2)]
-    assert int(parts[1]["endTime"]) + 1 == int(parts[0]["startTime"])
-    assert all(int(part["endTime"]) - int(part["startTime"]) < 30 * day // 10**6 for part in parts)
-    assert int(parts[1]["startTime"]) == (EPOCH - 40 * day) // 10**6
-
-
-def test_the_history_of_conversions_is_asked_for_as_often_as_its_weight_allows() -> None:
-    venue = Venue(*[flow(), NO_DUST] * 60, flow(), NO_DUST)
-
-    async def ask() -> list[int]:
-        times = []
-        for _ in range(61):
-            await venue.exchange.conversions(venue.clock.time_ns() - 1)
-            times.append(venue.clock.time_ns() - EPOCH)
-        return times
-
-    times = run(ask())
-    assert times[59] == 0  # 60 times 3,000
-    assert times[60] > 0
-
-
-@pytest.mark.parametrize("answer", [flow(converted(1, "NaN", "1", 1)), flow({"orderId": 1}), {"rows": []}])
-def test_a_damaged_history_of_conversions_is_a_protocol_error(answer: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError):
-        run(Venue(answer, NO_DUST).exchange.conversions(EPOCH - 10**15))
-
-
-@pytest.mark.parametrize("row", [{"id": "1"}, {"id": "1", "amount": "NaN", "coin": "X", "status": 1, "insertTime": 1}])
-def test_a_damaged_history_is_a_protocol_error(row: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError):
-        run(Venue([row]).exchange.transfers(0))
 
 
 def test_an_answer_to_a_query_that_cannot_be_read_is_a_typed_error() -> None:
