@@ -194,6 +194,56 @@ def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_p
     assert run.remarks == ([] if policy == "adopt" else ["binance has +0.25 BTC more than the run's books"])
 
 
+def test_a_fill_that_queries_do_not_list_yet_when_a_run_ends_halts_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The balances have it at once, its report is late, and the list of fills lags. The run is stopped, resumed and
+    stopped again within the lag."""
+    whole, fills = BinanceExchange.capabilities.fget, BinanceExchange.fills
+    assert whole is not None
+    lagging = property(lambda exchange: msgspec.structs.replace(whole(exchange), query_lag=8_000_000_000))
+    lists = False
+
+    async def stale(exchange: BinanceExchange, symbol: str, **which: Any) -> Any:
+        return await fills(exchange, symbol, **which) if lists else ()
+
+    async def settled(run: LiveRun) -> None:
+        await wait_for(lambda: not run.core.portfolio.differences.pending)
+
+    async def work() -> list[LiveRun]:
+        nonlocal lists
+        async with open_venue(("BTCUSDT",), faults="seed=1 late_fill=1:120s") as venue, other_program(venue) as other:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            monkeypatch.setattr(BinanceExchange, "capabilities", lagging)
+            monkeypatch.setattr(BinanceExchange, "fills", stale)
+            await drive(run, lambda _: other.place(buy("taken", "0.02", None)))
+            runs = [run]
+            for again in (1, 2):
+                lists = again == 2
+                run = resume_run(run.folder)
+                assert isinstance(run, LiveRun)
+                runs.append(run)
+                await drive(run, settled if lists else lambda _: asyncio.sleep(1.5))
+            await asyncio.to_thread(check_proof, run)
+            balances = await asyncio.to_thread(ask, venue.url, "balances?account=demo")
+            for currency, amounts in balances["demo"].items():
+                total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
+                assert run.core.portfolio.account.balances.get(currency, Decimal(0)) == total, currency
+            return runs
+
+    runs = asyncio.run(work())
+
+    assert not of(runs[0], AccountDifferenceFound)
+    assert not of(runs[0], TradingHalted)
+    once = "more than the run's books when the run ended; a fill may be on its way, so a single reading proves nothing"
+    for run in runs[:2]:
+        bitcoin, dollars = run.remarks
+        assert bitcoin == f"binance showed +0.01998 BTC {once}"
+        assert dollars.startswith("binance showed -12")
+        assert dollars.endswith(f" USDT {once}")
+    assert runs[2].remarks == []
+
+
 def test_what_orders_of_others_lock_is_not_free_for_the_run(tmp_path: Path) -> None:
     async def work() -> list[Decimal]:
         async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:

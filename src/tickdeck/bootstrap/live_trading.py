@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.clock import LiveClock
@@ -14,6 +14,7 @@ from tickdeck.bootstrap.venue_record import VenueRecord
 from tickdeck.domain.accounts import Differences
 from tickdeck.domain.events import CommandReceived, OrderCancelRequestedEvent, OrderSubmittedEvent
 from tickdeck.domain.trading import Order
+from tickdeck.domain.values import Money
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
@@ -125,13 +126,18 @@ class LiveTrading:
         try:
             async with asyncio.timeout(_COMPARE if at_once else 10 * _COMPARE):
                 await self.venue.compare()
+            await self._clock.sleep(0.02)  # the core compares
+            once = self._differences.pending
         except (TickdeckError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self._remarks.append(f"the balances were not compared with {self._at}'s at the end: {why}")
-        await self._clock.sleep(0.02)  # the core compares
-        for currency, difference in (self._differences.pending | self._differences.found).items():
-            more = f"{difference.normalize():+f} {currency}"
-            self._remarks.append(f"{self._at} has {more} more than the run's books")
+            once = {}  # what an earlier reading showed may be explained since
+        self._remarks += [
+            f"{self._at} has {more} more than the run's books" for more in _in_words(self._differences.found)
+        ]
+        for more in _in_words(once):
+            why = "a fill may be on its way, so a single reading proves nothing"
+            self._remarks.append(f"{self._at} showed {more} more than the run's books when the run ended; {why}")
         unfinished = remarks_on_protection(self._protections, self._execution.orders, self._at)
         self._remarks += unfinished
         return not left and not unfinished
@@ -152,3 +158,7 @@ class LiveTrading:
 
     def _unsettled(self) -> list[Order]:
         return [order for order in self._execution.orders.values() if order.is_open or order.missing]
+
+
+def _in_words(differences: Mapping[str, Money]) -> list[str]:
+    return [f"{difference.normalize():+f} {currency}" for currency, difference in differences.items()]

@@ -7,13 +7,30 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import ACCEPTED, CONNECTED, START, UNKNOWN, Scripted, fill, of, order, play, reconciled, result, usdt
+from exchange_kit import (
+    ACCEPTED,
+    CONNECTED,
+    SECOND,
+    START,
+    UNKNOWN,
+    Scripted,
+    fill,
+    of,
+    order,
+    play,
+    reconciled,
+    result,
+    usdt,
+)
 from kernel_kit import kernel_with
 from msgspec.structs import replace
+from virtual_time import VirtualWall
 
 from tickdeck.application.ports import Liquidation
 from tickdeck.bootstrap.venue_record import VenueRecord
+from tickdeck.domain.accounts import Differences
 from tickdeck.domain.events import (
+    DomainEvent,
     FeedConnected,
     VenueBalanceReported,
     VenueExternalFillReported,
@@ -194,6 +211,78 @@ def test_a_difference_that_an_earlier_process_read_is_read_again_after_the_lag_o
 
     exchange = Scripted(balances=[usdt(90)])
     play(exchange, work, pending=pending, books={"USDT": Decimal(100)}, publish=published.append)
+
+
+class Books:
+    """The core's books of USDT as far as a reading meets them: 100, and the differences that were read."""
+
+    def __init__(self, wall: VirtualWall) -> None:
+        self.published: list[Any] = []
+        self.differences = Differences()
+        self._wall = wall
+
+    def publish(self, event: DomainEvent) -> None:
+        self.published.append(event)
+        if isinstance(event, VenueBalanceReported):
+            self.differences.read(event.currency, Decimal(100), event.total, self._wall.time_ns())
+
+
+@pytest.mark.parametrize(("resumed", "after"), [(False, 5), (False, 59), (True, 5), (True, 59)])
+def test_the_last_comparison_is_no_second_reading_within_the_lag_of_queries(resumed: bool, after: float) -> None:
+    """``resumed``: an earlier process took the first reading."""
+    exchange = Scripted(balances=[usdt(90)])
+    books = Books(exchange.clock)
+
+    async def work(venue: ExchangeVenue) -> None:
+        if resumed:
+            books.differences.read("USDT", Decimal(100), Decimal(90), START - 30 * SECOND)
+            venue.recover((), (), ())
+        else:
+            await venue.compare()
+        await asyncio.sleep(after)
+        await venue.compare()
+        assert (books.differences.pending, books.differences.found) == ({"USDT": Decimal(-10)}, {})
+        await asyncio.sleep(60)
+        await venue.compare()
+        assert books.differences.found == {"USDT": Decimal(-10)}
+
+    pending = books.differences.pending
+    play(exchange, work, pending=pending, books={"USDT": Decimal(100)}, publish=books.publish)
+
+
+@pytest.mark.parametrize(("later", "pending"), [(100, {}), (80, {"USDT": Decimal(-20)})])
+def test_the_last_comparison_takes_what_settles_or_changes_a_difference(
+    later: int, pending: dict[str, Decimal]
+) -> None:
+    exchange = Scripted(balances=[usdt(90), usdt(later)])
+    books = Books(exchange.clock)
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.compare()
+        await asyncio.sleep(5)
+        await venue.compare()
+
+    known = books.differences.pending
+    play(exchange, work, pending=known, books={"USDT": Decimal(100)}, publish=books.publish)
+
+    assert (books.differences.pending, books.differences.found) == (pending, {})
+
+
+def test_after_the_last_comparison_no_other_reading_follows_within_the_lag_of_queries() -> None:
+    """The other accounts of the run may still wind up."""
+    exchange = Scripted(balances=[usdt(90)])
+    books = Books(exchange.clock)
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.compare()
+        await asyncio.sleep(5)
+        exchange.stream.put_nowait(CONNECTED)
+        await asyncio.sleep(50)
+
+    known = books.differences.pending
+    play(exchange, work, pending=known, books={"USDT": Decimal(100)}, publish=books.publish)
+
+    assert (books.differences.pending, books.differences.found) == ({"USDT": Decimal(-10)}, {})
 
 
 def test_a_reading_during_which_a_fill_arrives_does_not_count() -> None:

@@ -301,7 +301,8 @@ class ExchangeVenue:
         return True
 
     async def compare(self) -> None:
-        """Reconcile the account once more, without waiting for a second reading. Raises ``ExchangeError``."""
+        """Reconcile the account once more, with a single reading, which does not wait for the time that queries may lag
+        and proves no difference before it is over. Raises ``ExchangeError``."""
         await self._reconciliation.catch_up()
         await self._reconciliation.read()
 

@@ -155,7 +155,6 @@ class Reconciliation:
             try:
                 await self.catch_up()
                 if self._clock.monotonic_ns() >= self._next_reading and await self.read():
-                    self._next_reading = self._clock.monotonic_ns() + self._exchange.capabilities.query_lag
                     await self._clock.sleep(0.1)  # the core compares
                     if not self._pending and not self._requested:
                         return
@@ -202,8 +201,9 @@ class Reconciliation:
             self._reports.liquidation(found)
 
     async def read(self) -> bool:
-        """Take a reading of the balances, and publish those that differ. Returns False if it does not count, because
-        fills arrived meanwhile. Raises ``ExchangeError``."""
+        """Take a reading of the balances, and publish those that differ. One that shows a pending difference again is
+        only published after the time that queries may lag. Returns False if the reading does not count, because fills
+        arrived meanwhile. Raises ``ExchangeError``."""
         before = self._reports.arrivals
         reports = await self.balances()
         await self._of_each(self._catch_up_fills)
@@ -211,10 +211,18 @@ class Reconciliation:
         if self._reports.arrivals != before:
             return False
         self._publish_payments(paid)
+        now = self._clock.monotonic_ns()
+        is_early, self._next_reading = now < self._next_reading, now + self._exchange.capabilities.query_lag
         for report in reports:
-            if report.currency in self._pending or self.differs(report):
+            pending = self._pending.get(report.currency)
+            if is_early and pending is not None and self._difference(report) == pending:
+                continue
+            if pending is not None or self.differs(report):
                 self._publish(report)
         return True
+
+    def _difference(self, report: VenueBalanceReported) -> Money:
+        return report.total - self._books.get(report.currency, ZERO)
 
     async def catch_up_payments(self) -> None:
         """Publish the deposits, withdrawals and conversions that the run lacks, as far as they explain its balances.
@@ -228,11 +236,7 @@ class Reconciliation:
             self._publish_payments(paid)
 
     async def _payments(self, reports: Iterable[VenueBalanceReported]) -> list[VenueTransferReported]:
-        differences = {
-            report.currency: difference
-            for report in reports
-            if (difference := report.total - self._books.get(report.currency, ZERO))
-        }
+        differences = {report.currency: difference for report in reports if (difference := self._difference(report))}
         return await self.transfers.behind(differences, self.began)
 
     def _publish_payments(self, paid: list[VenueTransferReported]) -> None:
