@@ -180,12 +180,16 @@ def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any
     if resume_or_start:
         if name is None or options["resume"] is not None:
             raise click.UsageError("--resume-or-start needs --name, and no --resume")
+        from tickdeck.interfaces.cli.kept_settings import not_taken
+
         status = _status_of(options["data"], name)
         if status == "completed":
             note(f"run {name} is complete; start another one under another name")
             return DONE
         if status:
             kept = ("data", "resume", "as_json", "plain", "log_level", "log_format", "log_to", "page", "metrics")
+            if text := not_taken(options["data"] / name, {key: options[key] for key in options if key not in kept}):
+                note(text)
             return execute(speed, **{key: options[key] for key in kept} | {"resume": name})
     return execute(speed, name=name, **options)
 
