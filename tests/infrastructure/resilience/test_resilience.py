@@ -332,6 +332,30 @@ def test_after_a_refusal_nothing_is_sent_until_the_wait_is_over() -> None:
     assert clock.now == 1_000 * 60 * S + 7 * S
 
 
+def test_calls_that_wait_for_room_begin_one_after_another() -> None:
+    """Not all at once when the interval ends: other processes at the same address wait for its end, too."""
+    began: list[float] = []
+
+    async def work() -> None:
+        wall = VirtualWall(1_000 * 60 * S)
+        limits = RateLimiter("venue", [WeightLimit(name="connects", limit=5, seconds=10, reserve=0)], clock=wall)
+        limits.admit(connects=5)
+
+        async def call() -> None:
+            await limits.wait_for(connects=1)
+            began.append(wall.monotonic_ns() / S)
+
+        calls = [asyncio.ensure_future(call()) for _ in range(8)]
+        await asyncio.sleep(11)
+        calls[2].cancel()
+        await asyncio.sleep(30)
+        await limits.wait_for(connects=1)  # there is room
+        began.append(wall.monotonic_ns() / S)
+
+    run(work())
+    assert began == [10, 12, 16, 18, 20, 22, 24, 41]
+
+
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 30)), max_size=60))
 def test_no_interval_ever_holds_more_than_the_limit_without_its_reserve(calls: list[tuple[int, int]]) -> None:
     clock = Clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -86,6 +86,7 @@ class RateLimiter:
         self._clock = clock or SystemClock()
         self._windows = {(limit.name, limit.seconds): _Window(limit) for limit in limits}
         self._alone, self._stop = _Stop(), _Stop()
+        self._waiting = 0  # calls of ``wait_for``
 
     def admit(self, *, urgent: bool = False, **weights: int) -> None:
         """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
@@ -107,14 +108,30 @@ class RateLimiter:
                 window.used += weights[window.name]
 
     async def wait_for(self, **weights: int) -> None:
-        """``admit``, as soon as there is room. For calls that may be late; refuse an order instead."""
+        """``admit``, as soon as there is room. For calls that may be late; refuse an order instead. Those that wait
+        begin one after another, as far apart as the limit allows in the long run."""
         while True:
             try:
                 self.admit(urgent=False, **weights)
             except RateLimited as error:
-                await self._clock.sleep(error.wait)
+                behind, self._waiting = self._waiting, self._waiting + 1
+                try:
+                    await self._clock.sleep(error.wait + behind * self._share(weights))
+                finally:
+                    self._waiting -= 1
             else:
                 return
+
+    def _share(self, weights: Mapping[str, int]) -> float:
+        """The seconds of its interval that a call takes up."""
+        return max(
+            (
+                window.limit.seconds * weights[window.name] / window.room
+                for window in self._windows.values()
+                if weights.get(window.name) and window.room
+            ),
+            default=0.0,
+        )
 
     def observe(self, name: str, seconds: int, used: int) -> None:
         """The venue counted ``used`` of ``name`` in the current interval of ``seconds``."""
