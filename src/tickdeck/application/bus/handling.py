@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -72,13 +73,13 @@ def handler_context(bus: object) -> Context:
     return context
 
 
-def leave_mailbox() -> bool:
+def leave_mailbox() -> asyncio.Task[None] | None:
     """Let the mailbox go on with its next event, while the async handler that calls this continues in its own task.
 
     The event counts as handled from now on: an error after this is neither retried nor a dead letter, and nobody waits
-    for the rest, so keep a reference to the task. Returns False, and changes nothing, outside a handler's own task and
-    for a dead letter that was sent again."""
+    for the rest, so keep a reference to the task, which this returns. Returns ``None``, and changes nothing, outside a
+    handler's own task and for a dead letter that was sent again."""
     handling = HANDLING.get()
     if handling is None or handling.over or handling.mailbox is None:
-        return False
+        return None
     return handling.mailbox.leave()

@@ -166,11 +166,11 @@ class Mailbox:
 
     # -- working --------------------------------------------------------------------------------------------------
 
-    def leave(self) -> bool:
+    def leave(self) -> asyncio.Task[None] | None:
         """Called by the handler: see ``leave_mailbox``."""
-        entry = self._in_hand
-        if entry is None or entry.letter is not None or _running_task() is not self._task:
-            return False
+        entry, task = self._in_hand, self._task
+        if entry is None or entry.letter is not None or _running_task() is not task:
+            return None
         if self._handling is not None:
             self._handling.over = True
         self._context = self._context.copy()  # the caller keeps the one in which it runs
@@ -178,7 +178,7 @@ class Mailbox:
         self._finish(entry, handled=True)
         if self._has_work:
             self._wake()
-        return True
+        return task
 
     @property
     def _has_work(self) -> bool:
@@ -214,9 +214,13 @@ class Mailbox:
         self._task = task = asyncio.current_task()
         assert task is not None
         try:
-            while self._worker is worker and await self._take(worker):
-                entry = self._in_hand
-                assert entry is not None
+            while self._worker is worker:
+                entry = self._in_hand or self._next()
+                if entry is None:
+                    if self.cursor is None or not self.cursor.behind:
+                        break
+                    await self._read_on(self.cursor, worker)
+                    continue
                 await self._wait_durable(entry.position)
                 if self._worker is worker:
                     await self._handle(entry, worker)
@@ -232,17 +236,13 @@ class Mailbox:
                 self._worker = None
                 self._tell_progress()
 
-    async def _take(self, worker: object) -> bool:
-        """Make the next event current. Returns False if there is none."""
-        while self._in_hand is None and self._worker is worker:
-            if len(self._waiting):
-                self._in_hand = self._waiting.get()
-                self._cancellations = 0
-            elif self.cursor is not None and self.cursor.behind:
-                await self._read_on(self.cursor, worker)
-            else:
-                break
-        return self._in_hand is not None and self._worker is worker
+    def _next(self) -> _Entry | None:
+        """Make the oldest waiting event current."""
+        if not len(self._waiting):
+            return None
+        self._in_hand = entry = self._waiting.get()
+        self._cancellations = 0
+        return entry
 
     async def _read_on(self, cursor: Cursor, worker: object) -> None:
         """Fill the empty mailbox from the tape."""
@@ -410,6 +410,8 @@ class Mailbox:
             task.result()
 
     def _tell_progress(self) -> None:
+        if not self._progress:
+            return
         waiters, self._progress = self._progress, []
         for waiter in waiters:
             if not waiter.done() and not waiter.get_loop().is_closed():

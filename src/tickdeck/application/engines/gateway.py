@@ -29,6 +29,7 @@ __all__ = ["VenueGateway"]
 
 Request: TypeAlias = OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent
 
+_REQUESTS = (OrderSubmittedEvent, OrderAmendRequestedEvent, OrderCancelRequestedEvent)
 _NO_ROOM = "never sent: too many orders are waiting to become durable"
 _EVERYTHING = 1 << 63
 _HALTED = "never sent: trading is halted"
@@ -118,8 +119,8 @@ class VenueGateway:
         call = self._begin(request)
         if call is None:
             return
-        task = asyncio.current_task()
-        if task is not None and leave_mailbox():  # another task would begin to work a round of the event loop later
+        task = leave_mailbox()
+        if task is not None:  # another task would begin to work a round of the event loop later
             self._calls[request.order_id] = task
             await self._work(request, call)
         else:
@@ -250,4 +251,4 @@ class VenueGateway:
 
 
 def _leaves(event: OrderEvent) -> bool:
-    return isinstance(event, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent)
+    return isinstance(event, _REQUESTS)

@@ -62,6 +62,8 @@ from tickdeck.domain.values import Price
 
 __all__ = ["RiskEngine"]
 
+_FILLS = (OrderFilledEvent, OrderPartiallyFilledEvent)
+
 
 class RiskEngine:
     """Rounds each intent to the instrument's grid, checks it against the limits, and approves it or refuses it with a
@@ -302,7 +304,7 @@ class RiskEngine:
         self.exposure.apply(event)
         if self.protections.is_active:
             self.protections.on_order(event)
-        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+        if isinstance(event, _FILLS):
             self.approvals.withdraw_excess(event.symbol)
         self._flatten.on_order(event.symbol)
 

@@ -27,6 +27,7 @@ from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, Tim
 __all__ = ["CountedOrder", "Exposure"]
 
 _ENDED_KEPT = 10_000
+_FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
 _FINAL = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 
 
@@ -148,7 +149,8 @@ class Exposure:
     def staying(self, symbol: str, side: Side) -> Quantity:
         """``working`` without the orders whose cancel was approved: these may still fill, but only before their cancel
         arrives."""
-        return EXACT.subtract(self.working(symbol, side), self._leaving.get((symbol, side), ZERO))
+        working, leaving = self.working(symbol, side), self._leaving.get((symbol, side))
+        return EXACT.subtract(working, leaving) if leaving else working
 
     def beyond(self, symbol: str) -> list[CountedOrder]:
         """Reduce-only orders that would do more than close the position, if the older ones are filled first."""
@@ -214,7 +216,7 @@ class Exposure:
 
     def apply(self, event: OrderEvent) -> None:
         """Apply an order event."""
-        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+        if isinstance(event, _FILLS):
             self._book(event)
         order = self.orders.get(event.order_id)
         if isinstance(event, OrderSubmittedEvent):
@@ -225,7 +227,7 @@ class Exposure:
         if order is None:
             return
         before = order.exposure, order.staying
-        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+        if isinstance(event, _FILLS):
             order.filled = event.filled
         elif isinstance(event, OrderAmendRequestedEvent):
             if event.quantity in order.waiting:

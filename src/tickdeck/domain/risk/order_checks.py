@@ -25,7 +25,8 @@ class Breach(msgspec.Struct, frozen=True):
 def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
     """Whether an order of ``quantity`` (base) can only make ``position`` smaller, even if everything ``working`` on the
     same side is filled before it."""
-    return position * side.sign < 0 and quantity + working <= abs(position)
+    is_opposed = position < 0 if side is Side.BUY else position > 0
+    return is_opposed and quantity + working <= abs(position)
 
 
 def check_order(

@@ -18,7 +18,15 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.new_run import prepare
-from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, RunStarted, TickEvent, VenueBalanceReported
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderSubmittedEvent,
+    RunStarted,
+    TickEvent,
+    VenueBalanceReported,
+    VenueInstrumentReported,
+)
+from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import TimeInForce
 from tickdeck.infrastructure.clock import SystemClock
@@ -100,6 +108,21 @@ def _no_limits(clock: SystemClock) -> RateLimiter:
     return RateLimiter("bench", [WeightLimit(name=n, limit=1 << 40, seconds=s) for n, s in names], clock=clock)
 
 
+def _listed(instrument: Instrument) -> VenueInstrumentReported:
+    """What a venue reports about an instrument when a run with real orders begins."""
+    return VenueInstrumentReported(
+        symbol=instrument.symbol,
+        base=instrument.base,
+        quote=instrument.quote,
+        status="trading",
+        tick_size=instrument.tick_size,
+        lot_size=instrument.lot_size,
+        min_quantity=instrument.min_quantity,
+        min_notional=instrument.min_notional,
+        source="bench",
+    )
+
+
 async def _send(count: int, path: Path | None) -> tuple[list[float], list[list[DomainEvent]]]:
     """The times (us) of the orders, and the newest cascades that ended with an order."""
     wire, clock, big = _Wire(), SystemClock(), Decimal(10) ** 12
@@ -119,6 +142,7 @@ async def _send(count: int, path: Path | None) -> tuple[list[float], list[list[D
     strategy = strategies[0][1]
     assert isinstance(strategy, EachTick)
     kernel.feed(RunStarted(strategies=("EachTick",), symbols=(SYMBOL,), seed=1, ts=clock.time_ns()))
+    kernel.feed(_listed(core.instruments.instrument(SYMBOL)))
     kernel.feed(VenueBalanceReported(currency="BTC", total=big, source="bench"))
     took: list[float] = []
     for tick in ticks(count + _LEAD_IN):

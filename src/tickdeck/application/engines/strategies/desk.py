@@ -61,27 +61,27 @@ class Desk:
         """Publish a decision. Each order intent gets its client order id now, so that the strategy can use it
         immediately. Quantities are rounded down to the lot size."""
         decision_id = self._kernel.next_id()
-        intents = tuple(map(self._on_grid, intents))
-        named = tuple(
-            [
-                intent
-                if intent.order_id or intent.action != "order"
-                else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
-                for k, intent in enumerate(intents)
-            ]
-        )
-        portfolio = self._portfolio
+        named, order_ids = [], []
+        for k, intent in enumerate(intents):
+            intent = self._on_grid(intent)
+            if intent.action == "order" and not intent.order_id:
+                intent = msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
+            named.append(intent)
+            order_ids.append(intent.order_id)
+        definition, account = self._engine.definitions[self.strategy_id], self._portfolio.account
         self._kernel.publish(
             StrategyDecisionEvent(
-                **self._engine.labels(self.strategy_id),
-                account_id=portfolio.account_id,
-                user_id=portfolio.user_id,
-                intents=named,
+                strategy_id=self.strategy_id,
+                name=definition.name,
+                role=definition.role,
+                account_id=account.account_id,
+                user_id=account.user_id,
+                intents=tuple(named),
                 reason=reason,
                 source=self.strategy_id,
             )
         )
-        return tuple([intent.order_id for intent in named])
+        return tuple(order_ids)
 
     def bracket(self, intent: ActionIntent, expires: int, reason: str) -> str:
         """Publish the decision to enter with ``intent``, and the bracket order that begins with it, which ends its

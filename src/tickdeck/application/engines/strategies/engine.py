@@ -176,10 +176,6 @@ class StrategyEngine:
         """The id of the account with which a new strategy trades. Raises ``ConfigError`` if the run has no such one."""
         return (self._books_of(account)[1] if self._books_of is not None else self.portfolio).account_id
 
-    def labels(self, strategy_id: str) -> dict[str, Any]:
-        """The fields of an event that say which strategy it is about: its id, name and role."""
-        return self.definitions[strategy_id].labels
-
     def parameters(self, strategy_id: str) -> dict[str, Any]:
         """The current parameters of a strategy, JSON-ready, without secrets."""
         return _without_secrets(self.strategies[strategy_id].parameters())

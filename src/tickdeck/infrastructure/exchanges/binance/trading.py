@@ -140,6 +140,7 @@ class BinanceExchange:
         self.limits = limits or account_limits(profile, self._clock)
         self.connects = connect_limits(profile, self._clock)
         self._wallet_limits = wallet_limits(profile, self._clock)
+        self._window = profile.receive_window // _MS
         self._prevention = self_trade_prevention
         self._offset: int | None = None  # ns: the venue's clock less ours
         self._fees: tuple[Decimal, Decimal] | None = None  # maker and taker
@@ -262,14 +263,13 @@ class BinanceExchange:
     # -- orders ---------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderRequest) -> OrderResult:
-        self._check_ids(order.client_order_id)
+        self._check_id(order.client_order_id)
         query = order_query(order, self._prevention)
         return await self._change("POST", _ORDER, query, {"weight": 1, "orders": 1}, read_order)
 
-    def _check_ids(self, *client_order_ids: str) -> None:
-        for client_id in client_order_ids:
-            if not self._client_id.fullmatch(client_id):
-                raise RequestRefused(f"binance: client order id {client_id!r} does not match {self._client_id.pattern}")
+    def _check_id(self, client_id: str) -> None:
+        if not self._client_id.fullmatch(client_id):
+            raise RequestRefused(f"binance: client order id {client_id!r} does not match {self._client_id.pattern}")
 
     async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **named(client_order_id, venue_order_id)}
@@ -299,7 +299,8 @@ class BinanceExchange:
 
         Query the orders by their own ids. The pair is not done while one of them is open.
         """
-        self._check_ids(pair.client_order_id, pair.target_id, pair.stop_id)
+        for client_id in (pair.client_order_id, pair.target_id, pair.stop_id):
+            self._check_id(client_id)
         params = pair_params(pair)
         if self._prevention is not None:
             params["selfTradePreventionMode"] = self._prevention
@@ -333,10 +334,6 @@ class BinanceExchange:
         return ws_request(self._key, 1, method, {"recvWindow": self._window}, timestamp=now)
 
     # -- calls ----------------------------------------------------------------------------------------------------
-
-    @property
-    def _window(self) -> int:
-        return self._profile.receive_window // _MS
 
     async def _query(
         self,
