@@ -6,9 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from operator import itemgetter
+from operator import attrgetter
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter
@@ -27,7 +29,7 @@ _CANCELLATIONS = 3
 """How often a running handler may be cancelled from outside on one event before the event becomes a dead letter."""
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True):
     """``event`` waits until the tape is durable up to ``position``. ``letter``: a dead letter that is sent again."""
 
     event: DomainEvent
@@ -67,7 +69,7 @@ class Mailbox:
         self._wait_durable = wait_durable
         self._retry = retry or Retry(attempts=1)
         self._sleep = sleep
-        self._waiting: OverflowBuffer[_Entry] = OverflowBuffer(capacity, overflow, event_of=itemgetter(0))
+        self._waiting: OverflowBuffer[_Entry] = OverflowBuffer(capacity, overflow, event_of=attrgetter("event"))
         self._in_hand: _Entry | None = None  # taken out, but not finished
         self._cancellations = 0  # cancellations of the current event, from outside
         self._busy = busy

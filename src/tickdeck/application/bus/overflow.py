@@ -298,7 +298,7 @@ class OverflowBuffer(Generic[T]):
         if self._halted or len(waiting) >= self._capacity:
             if not self._policy.lossy:
                 raise self.refuse(item)
-            lost = self._take()
+            lost = self.get()
             self._displaced += 1
             self._count(self._dropped, lost)
         if self._key_of is not None:
@@ -311,7 +311,11 @@ class OverflowBuffer(Generic[T]):
 
     def get(self) -> T:
         """Remove and return the oldest item. Raises ``IndexError`` if the buffer is empty."""
-        return self._take()
+        place = self._waiting.popleft()
+        if self._key_of is None:
+            item: T = place
+            return item
+        return self._latest.pop(place)
 
     def refuse(self, item: T) -> BufferFull:
         """Count an item without room. Returns the error to raise."""
@@ -321,13 +325,6 @@ class OverflowBuffer(Generic[T]):
             self._halted = True
             return BufferHalted(f"{name}: {capacity} wait already and none may be lost; nothing more is taken")
         return BufferFull(f"{name}: {capacity} wait already and none may be lost; wait until there is room")
-
-    def _take(self) -> T:
-        place = self._waiting.popleft()
-        if self._key_of is None:
-            item: T = place
-            return item
-        return self._latest.pop(place)
 
     def _event(self, item: T) -> object:
         return item if self._event_of is None else self._event_of(item)
