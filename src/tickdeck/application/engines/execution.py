@@ -40,7 +40,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import Order, reservation
-from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side
+from tickdeck.domain.values import SELL, ZERO, OrderStatus, Quantity, Side
 
 __all__ = ["ExecutionEngine"]
 
@@ -172,7 +172,7 @@ class ExecutionEngine:
         reserved, currency = ZERO, ""
         if self._instrument is not None:
             instrument = self._instrument(intent.symbol)
-            currency = instrument.base if side is Side.SELL else instrument.quote
+            currency = instrument.base if side is SELL else instrument.quote
             reserved = reservation(side, intent.quantity, intent.limit)
         return OrderSubmittedEvent(
             order_id=order_id,

@@ -31,7 +31,7 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.trading import Distance, terms_of, why_terms_fail
-from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, StrategyRole, TimeInForce
+from tickdeck.domain.values import BUY, SELL, ZERO, Level, Price, Quantity, Side, StrategyRole, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ class Strategy(Parametrised):
         best price: in quote, or ``"2%"`` of that price. They hold for exactly what is filled, and end when it is
         closed; ``protect`` changes them.
         """
-        protection = self._terms(Side.BUY, limit, stop_loss, take_profit, trailing)
-        return self._order(Side.BUY, symbol, quantity, limit, protection, time_in_force, reason)
+        protection = self._terms(BUY, limit, stop_loss, take_profit, trailing)
+        return self._order(BUY, symbol, quantity, limit, protection, time_in_force, reason)
 
     def sell(
         self,
@@ -195,8 +195,8 @@ class Strategy(Parametrised):
         """Request a sell order. See ``buy``; ``stop_loss``, ``take_profit`` and ``trailing`` are for the short position
         that it opens. If it closes a protected position instead, it waits until the orders that protect it are
         cancelled, and loses what they closed meanwhile."""
-        protection = self._terms(Side.SELL, limit, stop_loss, take_profit, trailing)
-        return self._order(Side.SELL, symbol, quantity, limit, protection, time_in_force, reason)
+        protection = self._terms(SELL, limit, stop_loss, take_profit, trailing)
+        return self._order(SELL, symbol, quantity, limit, protection, time_in_force, reason)
 
     def bracket(
         self,

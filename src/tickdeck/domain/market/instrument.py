@@ -12,6 +12,7 @@ from tickdeck.errors import ConfigError, format_value
 
 __all__ = ["Instrument", "instrument_for", "is_inverse", "quote_rank", "split_symbol", "symbol_in_name"]
 
+_LIMIT = OrderType.LIMIT
 _STABLE = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "RLUSD", "USDP", "USDE", "USD1", "DAI", "AEUR", "EURI")
 _COINS = ("BTC", "ETH", "BNB", "XRP", "TRX", "SOL", "DOGE")
 _FIAT = (
@@ -122,7 +123,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return f"quantity {plain(quantity)} is below the minimum {plain(self.min_quantity)}"
         if self.max_quantity and quantity > self.max_quantity:
             return f"quantity {plain(quantity)} is above the maximum {plain(self.max_quantity)}"
-        if kind is OrderType.LIMIT and price % self.tick_size:
+        if kind is _LIMIT and price % self.tick_size:
             return f"price {plain(price)} is not a multiple of the tick size {plain(self.tick_size)}"
         notional: Money = price * quantity
         if notional < self.min_notional:

@@ -27,6 +27,7 @@ from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, Tim
 __all__ = ["CountedOrder", "Exposure"]
 
 _ENDED_KEPT = 10_000
+_SUBMITTED, _GTC = OrderStatus.SUBMITTED, TimeInForce.GTC
 _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
 _FINAL = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 
@@ -60,9 +61,9 @@ class CountedOrder:
         self.side = side
         self.quantity = quantity
         self.limit: Price | None = None
-        self.time_in_force = TimeInForce.GTC
+        self.time_in_force = _GTC
         self.filled: Quantity = ZERO
-        self.status = OrderStatus.SUBMITTED
+        self.status = _SUBMITTED
         self.is_sent = False
         self.reduce_only = False
         self.withdrawn = False  # its cancel was approved and was not refused since

@@ -8,9 +8,11 @@ import msgspec
 
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk.limits import RiskLimits
-from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, plain
+from tickdeck.domain.values import BUY, SELL, ZERO, Money, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["Breach", "check_order", "check_run", "only_reduces"]
+
+_MARKET, _LIMIT = OrderType.MARKET, OrderType.LIMIT
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class Breach(msgspec.Struct, frozen=True):
 def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
     """Whether an order of ``quantity`` (base) can only make ``position`` smaller, even if everything ``working`` on the
     same side is filled before it."""
-    is_opposed = position < 0 if side is Side.BUY else position > 0
+    is_opposed = position < 0 if side is BUY else position > 0
     return is_opposed and quantity + working <= abs(position)
 
 
@@ -68,7 +70,7 @@ def check_order(
     """
     if reference is None:
         return Breach("reference_price", f"there is no price of {instrument.symbol} yet, so the order cannot be valued")
-    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    kind = _MARKET if limit is None else _LIMIT
     price = reference if limit is None else limit
     violation = instrument.violation(kind, quantity, price)
     if violation is not None:
@@ -82,7 +84,7 @@ def check_order(
     breach = _check_counts(limits, instrument.symbol, quantity, open_orders, open_in_symbol)
     if breach is not None or not limits.limits_an_amount:
         return breach
-    worth = max(price, reference) if side is Side.SELL else price
+    worth = max(price, reference) if side is SELL else price
     rate = limits.rate(instrument.quote) or rate
     if rate is None:
         what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"

@@ -56,22 +56,25 @@ from tickdeck.domain.trading.evidence import (
 )
 from tickdeck.domain.trading.exact import EXACT, average_of
 from tickdeck.domain.trading.order_life_cycle import ORDER_BY_REPORT
-from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.domain.values import SELL, ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import InvalidValue, format_value
 
 __all__ = ["Order", "reservation"]
 
 E = TypeVar("E", bound=OrderEvent)
 
-_ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
-_ONLY_SHOW_IT = (OrderStatus.SUBMITTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
+_SUBMITTED, _ACCEPTED, _UNKNOWN = OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.UNKNOWN
+_PARTIALLY_FILLED, _FILLED = OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
+_CANCELLED, _REJECTED = OrderStatus.CANCELLED, OrderStatus.REJECTED
+_ENDED_BY_VENUE = (_CANCELLED, OrderStatus.EXPIRED)
+_ONLY_SHOW_IT = (_SUBMITTED, _PARTIALLY_FILLED, _FILLED)
 """Statuses in a report that show that the venue has the order, and no more: they have no price."""
 
 
 def reservation(side: Side, remaining: Quantity, limit: Price | None) -> Money:
     """The amount that an order for ``remaining`` (base) reserves, without fees: base for a sell, quote for a buy. It is
     0 for a market buy, because its price is not known yet."""
-    if side is Side.SELL:
+    if side is SELL:
         return remaining
     return ZERO if limit is None else EXACT.multiply(remaining, limit)
 
@@ -132,7 +135,7 @@ class Order(AggregateRoot):
         self.time_in_force: TimeInForce = submitted.time_in_force
         self.stop: Price | None = submitted.stop
         self.protects: str = submitted.protects
-        self.status: OrderStatus = OrderStatus.SUBMITTED
+        self.status: OrderStatus = _SUBMITTED
         self.filled: Quantity = ZERO
         self.notional: Money = ZERO
         self.venue_filled: Quantity = ZERO
@@ -204,7 +207,7 @@ class Order(AggregateRoot):
     @property
     def is_taken_for_dead(self) -> bool:
         """Whether it was in doubt and we concluded that the venue never received it. The venue may still show it."""
-        return self._concluded and self.status is OrderStatus.REJECTED
+        return self._concluded and self.status is _REJECTED
 
     @property
     def missing(self) -> Quantity:
@@ -248,9 +251,9 @@ class Order(AggregateRoot):
     def conclude_rejected(self, reason: str, ts: int) -> list[OrderEvent]:
         """End an order in doubt that the venue never received, at ``ts`` (ns). Returns the event to publish, or nothing
         if the order is not ``unknown``."""
-        if self.status is not OrderStatus.UNKNOWN:
+        if self.status is not _UNKNOWN:
             return []
-        self.status, self.reason, self._concluded = OrderStatus.REJECTED, reason, True
+        self.status, self.reason, self._concluded = _REJECTED, reason, True
         return [self._event(OrderRejectedEvent, ts, reason=reason, concluded=True)]
 
     def _record(self, report: VenueOrderReported) -> bool:
@@ -258,30 +261,30 @@ class Order(AggregateRoot):
         check_order_id(self, report)
         if report.revision:
             check_answer(self, self._amends, report)
-            if report.status is OrderStatus.UNKNOWN:
+            if report.status is _UNKNOWN:
                 return False
         check_count(self, report, self._largest_quantity)
         self.venue_filled = max(self.venue_filled, report.filled)
         self.venue_order_id = self.venue_order_id or report.venue_order_id
         if report.status in _ENDED_BY_VENUE:
             self._end_report = self._end_report or report
-        if report.status is OrderStatus.REJECTED:
+        if report.status is _REJECTED:
             self._concluded = False
         return True
 
     def _react(self, report: VenueOrderReported) -> list[OrderEvent]:
-        if self.status is OrderStatus.REJECTED and self._concluded and report.status is not OrderStatus.UNKNOWN:
-            self.status = OrderStatus.UNKNOWN  # the venue has it after all
-        after = OrderStatus.ACCEPTED if report.status in _ONLY_SHOW_IT else report.status
+        if self.status is _REJECTED and self._concluded and report.status is not _UNKNOWN:
+            self.status = _UNKNOWN  # the venue has it after all
+        after = _ACCEPTED if report.status in _ONLY_SHOW_IT else report.status
         if after not in ORDER_BY_REPORT[self.status]:
             return []
-        if after is OrderStatus.ACCEPTED:
+        if after is _ACCEPTED:
             self.status = after
             return [self._event(OrderAcceptedEvent, report.ts, venue_order_id=self.venue_order_id)]
         if after in _ENDED_BY_VENUE:
             return self._finish(report)
         self.status, self.reason = after, report.reason
-        conclusion = OrderUnknownEvent if after is OrderStatus.UNKNOWN else OrderRejectedEvent
+        conclusion = OrderUnknownEvent if after is _UNKNOWN else OrderRejectedEvent
         return [self._event(conclusion, report.ts, reason=report.reason)]
 
     def apply_fill(self, fill: VenueFillReported) -> list[OrderEvent]:
@@ -302,7 +305,7 @@ class Order(AggregateRoot):
         self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
         self.venue_order_id = self.venue_order_id or fill.venue_order_id
         ended = self._update_status()
-        conclusion = OrderFilledEvent if self.status is OrderStatus.FILLED else OrderPartiallyFilledEvent
+        conclusion = OrderFilledEvent if self.status is _FILLED else OrderPartiallyFilledEvent
         return [
             self._event(
                 conclusion,
@@ -394,7 +397,7 @@ class Order(AggregateRoot):
 
     def _finish(self, report: VenueOrderReported) -> list[OrderEvent]:
         self.status, self.reason = report.status, report.reason
-        conclusion = OrderCancelledEvent if report.status is OrderStatus.CANCELLED else OrderExpiredEvent
+        conclusion = OrderCancelledEvent if report.status is _CANCELLED else OrderExpiredEvent
         # The larger count is correct: either the report omits fills that we have, or fills have not arrived yet.
         filled = max(self.filled, self.venue_filled)
         remaining = max(EXACT.subtract(self.quantity, filled), ZERO)
@@ -403,11 +406,11 @@ class Order(AggregateRoot):
     def _update_status(self) -> list[OrderEvent]:
         """Update the status of an order with fills. If it was filled or rejected and no longer is, returns the end that
         the venue had reported."""
-        looked_ended = self.status in (OrderStatus.FILLED, OrderStatus.REJECTED)
+        looked_ended = self.status in (_FILLED, _REJECTED)
         if self.filled == self.quantity:
-            self.status = OrderStatus.FILLED
+            self.status = _FILLED
         elif self._end_report is None:
-            self.status = OrderStatus.PARTIALLY_FILLED
+            self.status = _PARTIALLY_FILLED
         elif looked_ended:
             return self._finish(self._end_report)
         return []

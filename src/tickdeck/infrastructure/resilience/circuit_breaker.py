@@ -27,6 +27,9 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+_CLOSED = BreakerState.CLOSED
+
+
 class BreakerTransition(NamedTuple):
     """``name`` is the name of the breaker. ``reason`` is the class of the error that caused the transition, or empty if
     no error did."""
@@ -77,9 +80,11 @@ class CircuitBreaker:
         self._opened = 0
 
     def __enter__(self) -> CircuitBreaker:
+        if self.state is _CLOSED:
+            return self
         if self.state is BreakerState.OPEN and self._clock.monotonic_ns() - self._opened >= self._open_ns:
             self._change(BreakerState.HALF_OPEN, "")
-        elif self.state is not BreakerState.CLOSED:
+        else:
             raise VenueUnavailable(
                 f"{self.name}: not called, because it failed {self._limit} times in a row ({self._last}); the next "
                 f"attempt is within {self._open_ns / 1e9:g} s"
@@ -91,8 +96,8 @@ class CircuitBreaker:
     ) -> None:
         if kind is None or (issubclass(kind, Exception) and not issubclass(kind, self._counts)):
             self._in_a_row = 0
-            if self.state is not BreakerState.CLOSED:
-                self._change(BreakerState.CLOSED, "")
+            if self.state is not _CLOSED:
+                self._change(_CLOSED, "")
         elif not issubclass(kind, Exception):  # cancelled
             if self.state is BreakerState.HALF_OPEN:
                 self._change(BreakerState.OPEN, kind.__name__)  # the next call is the probe: ``_opened`` is long ago

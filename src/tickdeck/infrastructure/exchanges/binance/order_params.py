@@ -13,6 +13,7 @@ from tickdeck.infrastructure.exchanges.binance.wire import quoted
 __all__ = ["named", "order_query", "pair_params", "text"]
 
 _SIDE = {Side.BUY: "BUY", Side.SELL: "SELL"}
+_POST_ONLY = TimeInForce.POST_ONLY
 _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 
 
@@ -24,10 +25,10 @@ def order_query(order: OrderRequest, self_trade_prevention: str | None = None) -
             raise NotSupported("binance: a stop and a limit are a pair of orders; use place_pair")
         kind = f"STOP_LOSS&stopPrice={order.stop:f}"
     elif order.limit is None:
-        if order.time_in_force is TimeInForce.POST_ONLY:
+        if order.time_in_force is _POST_ONLY:
             raise NotSupported("binance: a market order cannot be post-only")
         kind = "MARKET"
-    elif order.time_in_force is TimeInForce.POST_ONLY:
+    elif order.time_in_force is _POST_ONLY:
         kind = f"LIMIT_MAKER&price={order.limit:f}"
     else:
         kind = f"LIMIT&timeInForce={_TIME_IN_FORCE[order.time_in_force]}&price={order.limit:f}"
