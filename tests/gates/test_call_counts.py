@@ -20,7 +20,7 @@ from tickdeck.interfaces.bench.strategy import TickEmaCross
 
 MOST_PER_TICK = 18
 MOST_PER_ORDER = 2_300
-MOST_TO_THE_VENUE = 385
+MOST_TO_THE_VENUE = 383
 
 
 def counted(folder: Path, ticks: int) -> tuple[int, float]:
