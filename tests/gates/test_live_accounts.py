@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 from gate_processes import ask, kill_live
+from msgspec.structs import replace
 from test_live_orders import LIMITS, STRATEGIES, finish, short_lag, shorten_lag
+from test_queries import answers_of, folded
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
 from tickdeck.domain.events import (
     AccountDifferenceFound,
+    DomainEvent,
     OrderSubmittedEvent,
     TradeExecutedEvent,
     TradeFailedEvent,
@@ -28,6 +31,7 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.config_copy import CopyConfig
 
 assert short_lag  # a fixture of every test here
+assert folded  # a fixture
 NAMES = ("ada", "bob", "carol")
 
 
@@ -118,13 +122,21 @@ def test_a_ban_of_one_account_stops_all_of_them_because_they_use_one_address(tmp
 
 
 def test_followers_copy_a_leader_at_the_exchange_and_one_that_cannot_pay_touches_nobody(
-    venue: str, tmp_path: Path
+    venue: str, tmp_path: Path, folded: list[DomainEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start_live_run(config(venue, 6), tmp_path)
+    monkeypatch.setattr("tickdeck.bootstrap.core_snapshots._SHARE", 0)  # however long a snapshot takes
+    run = start_live_run(replace(config(venue, 6), state_every=200), tmp_path)
     try:
         asyncio.run(run.drive(None))
     finally:
         run.close()
+
+    folded.clear()
+    from_snapshot, behind = answers_of(run.folder), len(folded)
+    for path in (run.folder / "states").glob("*.json"):
+        path.unlink()
+    assert answers_of(run.folder) == from_snapshot
+    assert behind < len(folded) - behind
 
     trades = check(run, venue)
     assert len({event.trade_id for event in trades if event.account_id == "bob"}) > 3
