@@ -114,3 +114,16 @@ def test_a_liquidation_ends_the_stops_of_what_it_closed() -> None:
 
     assert protected(core) == {"one": D(0), "two": D(0)}
     assert core.risk.protections.book.unprotected(BTC) == 0
+
+
+def test_a_late_fill_of_an_exit_closes_the_position_that_it_protected() -> None:
+    core, one, _ = held_by_two()
+    do(core, one, lambda s: s.buy(BTC, D(1), **STOP))
+    core.fill(core.orders[-1], "100")
+    exit_order = core.orders[-1]
+    core.report(exit_order, OrderStatus.CANCELLED)
+    core.fill(exit_order, "95", "0.2")  # it was on its way
+
+    held = {p.protection_id: p.held for p in core.risk.protections.book.live()}
+    assert held[exit_order.protects] == D("0.8")
+    assert sum(held.values()) == D("2.8")

@@ -7,6 +7,7 @@ from application_kit import BTC, D
 from protection_kit import cancelled, decided, ended, entered, exits, shape
 from risk_kit import command, do
 
+from tickdeck.application.engines import protection_book
 from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.domain.events import (
     ActionIntent,
@@ -229,3 +230,42 @@ def test_coins_of_others_are_never_sold() -> None:
 
     assert core.risk.exposure.position(BTC) == D("0.5")
     assert ended(core) == ["closed"]  # what a strategy sells comes from its protected positions first
+
+
+def test_closing_another_symbol_leaves_an_order_that_waits() -> None:
+    core, puppet = entered("1", stop_loss=D(95))
+    do(core, puppet, lambda s: s.sell(BTC, D(1)))
+    book = core.risk.protections.book
+
+    assert book.suspend("ETHUSDT") == []
+    ((strategy_id, intent),) = book.suspend(BTC)
+    assert (strategy_id, intent.quantity) == ("puppet", D(1))
+
+
+def test_an_exit_order_that_rests_is_known_however_many_others_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protection_book, "_EXITS_KEPT", 4)
+    core, puppet = entered("1", stop_loss=D(95))
+    (first,) = exits(core)
+    do(core, puppet, lambda s: s.buy(BTC, D(1), stop_loss=D(90)))
+    entry = core.orders[-1]
+    core.fill(entry, "100")
+    for stop in range(80, 87):
+        do(core, puppet, lambda s, stop=stop: s.protect(entry.order_id, stop_loss=D(stop)))
+        core.report(exits(core)[-1], OrderStatus.CANCELLED)
+
+    assert len(exits(core)) > 6
+    core.fill(first, "95")
+
+    assert ended(core) == ["closed"]
+    assert [p.protection_id for p in core.risk.protections.book.live()] == [entry.order_id]
+
+
+def test_the_newest_protections_that_ended_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protection_book, "_ENDED_KEPT", 2)
+    core, puppet = entered(limit="90", stop_loss=D(80))
+    core.report(core.orders[-1], OrderStatus.CANCELLED)
+    for _ in range(3):
+        do(core, puppet, lambda s: s.buy(BTC, D(1), limit=D(90), stop_loss=D(80)))
+        core.report(core.orders[-1], OrderStatus.CANCELLED)
+
+    assert list(core.risk.protections.book.protections) == [order.order_id for order in core.orders[2:]]

@@ -108,3 +108,12 @@ def test_a_run_with_several_symbols_needs_one_in_the_condition() -> None:
     assert fired(core) == []
     core.feed(trade("6", symbol="ETHUSDT"))
     assert len(fired(core)) == 1
+
+
+def test_an_update_to_a_trigger_that_fires_once_drops_the_time_between_firings() -> None:
+    core = run(wish("price > 100", once=False, every="10s"))
+
+    assert command(core, "update", once="true") == []
+    settings = core.triggers.triggers["t"].settings
+    assert settings is not None
+    assert (settings.once, settings.every) == (True, 0)

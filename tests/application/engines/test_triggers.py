@@ -20,6 +20,7 @@ from tickdeck.domain.events import (
     OrderBookEvent,
     TickEvent,
     TradeEvent,
+    TriggerFired,
     VenueBalanceReported,
 )
 from tickdeck.domain.trading import TriggerStatus
@@ -366,3 +367,12 @@ def test_it_knows_which_values_the_market_data_was_too_short_for() -> None:
     core = run(wish("sma(2) > 10 and price > 0"), candles=SECOND, signals=["sma-2"])
 
     assert core.triggers.without_value() == {"t": ["sma(2)"]}
+
+
+@pytest.mark.parametrize(("then", "account"), [("pause quiet", None), ("halt", "alice")])
+def test_what_follows_names_the_account_unless_it_is_about_a_strategy(then: str, account: str | None) -> None:
+    core = run()
+    core.triggers.on_fired(TriggerFired(trigger_id="t", when="price > 1", then=then, number=1, account="alice"))
+
+    (sent,) = [event for event in core.tape.events if isinstance(event, CommandReceived)]
+    assert sent.arguments.get("account") == account

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 
 import pytest
-from application_kit import MS, START, Core, Ping, Pong, trade
+from application_kit import MS, START, Core, MemoryTape, Ping, Pong, trade
 from kernel_kit import failing, kernel_with, ping, stamps
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import DomainEvent, HandlerFailed
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, TickdeckError
 
 
 def test_an_input_and_its_effects_get_seqs_ids_and_causes() -> None:
@@ -206,3 +206,20 @@ def test_a_handler_that_publishes_a_non_event_fails_alone() -> None:
 
     assert [type(e).__name__ for e in tape.events] == ["Ping", "HandlerFailed"]
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize(("event_id", "inputs"), [("12-3", 12), ("mine", 20), ("\u0663", 20)])
+def test_numbering_goes_on_after_ids_that_a_user_chose(event_id: str, inputs: int) -> None:
+    kernel, _ = kernel_with()
+    kernel.continue_from(Ping(event_id=event_id, seq=20, ts_ingress=START))
+
+    assert (kernel.inputs, kernel.seq) == (inputs, 20)
+
+
+@pytest.mark.parametrize("call", ["publish", "publish_threadsafe", "post"])
+def test_nobody_but_the_driver_uses_its_name_as_a_source(call: str) -> None:
+    kernel = Kernel(tape=MemoryTape(), reserved=frozenset({"driver"}))
+
+    with pytest.raises(TickdeckError, match="driver"):
+        getattr(kernel, call)(Ping(source="driver"))
+    assert kernel.inputs == 0

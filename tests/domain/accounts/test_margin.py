@@ -77,3 +77,20 @@ def test_the_stated_example() -> None:
     assert made.liquidation_price(long, TICK) == D("48241.20")
     assert made.liquidation_price(short, TICK) == D("71641.80")
     assert made.liquidation_price(Position("BTCUSDT"), TICK) == 0
+
+
+def test_a_position_is_liquidated_as_soon_as_its_equity_is_the_requirement() -> None:
+    made = MarginTerms(leverage=D(10), maintenance=D("0.04"), margin_call=D("1.5"))
+    long = held([(Side.BUY, D(100), D(1))])
+
+    assert made.equity(long, D("93.75")) == made.requirement(long, D("93.75")) == D("3.75")
+    assert made.liquidates(long, D("93.75"))
+    assert not made.liquidates(long, D("93.76"))
+
+
+def test_a_position_without_leverage_is_closed_for_a_tick_at_least() -> None:
+    made = MarginTerms(leverage=D(1), maintenance=D("0.005"), margin_call=D("1.5"))
+    long = held([(Side.BUY, D(100), D(1))])
+
+    assert made.liquidates(long, D(0))
+    assert made.exit_price(long, D(0), TICK) == TICK  # nobody buys for nothing

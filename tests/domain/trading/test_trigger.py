@@ -48,7 +48,7 @@ def test_it_waits_between_two_firings() -> None:
     trigger = created(EACH)
 
     steps = [
-        trigger.observe(holds, {}, now) for holds, now in [(True, 1), (False, 2), (True, 10), (False, 11), (True, 12)]
+        trigger.observe(holds, {}, now) for holds, now in [(True, 1), (False, 2), (True, 10), (False, 10), (True, 11)]
     ]
 
     assert [isinstance(step, TriggerFired) for step in steps] == [True, False, False, False, True]
