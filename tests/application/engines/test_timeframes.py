@@ -50,6 +50,11 @@ def run(listener: Listener, *events: CandleEvent, base: int | None = None) -> li
 MINUTES = [candle(n, str(100 + n)) for n in range(8)]
 
 
+@pytest.mark.parametrize("timeframes", ["2m 4m", "4m 2m"])
+def test_of_candles_that_end_at_once_the_shortest_comes_first(timeframes: str) -> None:
+    assert [interval for interval, _, _ in run(Listener(timeframes=timeframes), *MINUTES)] == [2, 2, 4, 2, 2, 4]
+
+
 def test_a_strategy_receives_only_the_timeframes_that_it_names() -> None:
     assert run(Listener(timeframes="2m 4m"), *MINUTES) == [
         (2, 0, 101),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import fsum
 from typing import Any
 
 import pytest
@@ -99,6 +100,15 @@ def test_sma_equals_the_mean_of_the_last_values(xs: list[float], period: int) ->
         value = sma.update(x)
         assert value == sma.value
         assert value is None if i < period else value == pytest.approx(sum(xs[i - period : i]) / period)
+
+
+@given(st.lists(st.decimals(1, 100_000, places=2).map(float), min_size=1, max_size=60), st.integers(1, 20))
+def test_sma_is_rounded_like_a_sum_of_the_window(xs: list[float], period: int) -> None:
+    sma = Sma(period)
+
+    for i, x in enumerate(xs, 1):
+        value = sma.update(x)
+        assert i < period or value == fsum(xs[i - period : i]) / period
 
 
 def test_sma_forgets_the_rounding_errors_of_a_wild_value() -> None:

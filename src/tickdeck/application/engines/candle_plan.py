@@ -58,14 +58,15 @@ class CandlePlan(NamedTuple):
         return cls(base, tuple(others), base_wanted)
 
     def from_trades(self) -> tuple[Timeframe, ...]:
-        """The timeframes that are built from trades."""
+        """The timeframes that are built from trades, the shortest first: candles that end at once come in this
+        order."""
         own = (self.base or _FROM_TRADES,) if self.base_wanted else ()
-        return tuple(dict.fromkeys((*own, *self.others)))
+        return _sorted((*own, *self.others))
 
     def from_candles(self) -> tuple[Timeframe, ...]:
-        """The timeframes that are built from finer candles."""
+        """The timeframes that are built from finer candles, the shortest first."""
         own = (self.base,) if self.base is not None and self.base_wanted else ()
-        return tuple(dict.fromkeys((*own, *self.others)))
+        return _sorted((*own, *self.others))
 
     def check(self, timeframes: Iterable[Timeframe]) -> None:
         """Raise ``ConfigError`` for a timeframe of which no candles are built: they are only built from the start
@@ -88,6 +89,11 @@ class CandlePlan(NamedTuple):
         if len(wanted) == 1:
             return lambda candle: wanted[0].lasts(candle.interval)
         return lambda candle: any(timeframe.lasts(candle.interval) for timeframe in wanted)
+
+
+def _sorted(timeframes: Iterable[Timeframe]) -> tuple[Timeframe, ...]:
+    """Each once, whoever names them first."""
+    return tuple(sorted(dict.fromkeys(timeframes), key=lambda one: (one.months, one.ns)))
 
 
 DEFAULT_CANDLES = CandlePlan()

@@ -67,15 +67,18 @@ class Ema:
 class _WindowSum:
     """The sum of the last ``size`` numbers, or of all numbers if ``size`` is ``None``.
 
-    The sum of a window is recomputed every ``size`` numbers, so rounding errors do not accumulate. ``fsum``, unlike
-    ``sum``, gives the same digits on every Python version.
+    ``total`` is rounded once, as that of ``fsum``: what the rounding of each addition loses is kept and added (T. J.
+    Dekker, 1971). The sum of a window is recomputed every ``size`` numbers. ``fsum``, unlike ``sum``, gives the same
+    digits on every Python version.
     """
 
-    __slots__ = ("_next", "_ring", "_size", "total")
+    __slots__ = ("_high", "_lost", "_next", "_ring", "_size", "total")
 
     def __init__(self, size: int | None) -> None:
         self._size: int | None = size
         self.total: float = 0.0
+        self._high: float = 0.0  # the sum, rounded after each addition
+        self._lost: float = 0.0  # by these
         self._ring: list[float] = []
         self._next: int = 0
 
@@ -85,20 +88,27 @@ class _WindowSum:
 
     def push(self, x: float) -> float:
         ring, size, at = self._ring, self._size, self._next
-        if size is None:
-            self.total += x
-            return self.total
-        if len(ring) < size:
-            ring.append(x)
-            self.total += x
-        else:
-            self.total += x - ring[at]
-            ring[at] = x
-        at += 1
-        if at == size:
-            at = 0
-            self.total = fsum(ring)
-        self._next = at
+        before = self._high
+        high = before + x
+        part = high - before
+        lost = self._lost + ((before - (high - part)) + (x - part))
+        if size is not None:
+            if len(ring) < size:
+                ring.append(x)
+            else:
+                before, gone = high, -ring[at]
+                high = before + gone
+                part = high - before
+                lost += (before - (high - part)) + (gone - part)
+                ring[at] = x
+            at += 1
+            if at == size:
+                at = 0
+                high = fsum(ring)
+                lost = fsum((*ring, -high))
+            self._next = at
+        self._high, self._lost = high, lost
+        self.total = high + lost
         return self.total
 
 
