@@ -36,6 +36,20 @@ def _every_run_is_proven(request: pytest.FixtureRequest) -> Iterator[None]:
         prove_all(tmp_path, spoilt)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine an exchange on localhost answers late. A run in the process of a test has a minute for what it
+    does at its start and at its end, so that it ends with what the exchange has."""
+    if "tickdeck.bootstrap.live_trading" not in sys.modules:
+        return  # the test has no such runs
+    from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+
+    monkeypatch.setattr("tickdeck.bootstrap.live_trading._AFTER_A_SIGNAL", 60.0)
+    monkeypatch.setattr("tickdeck.bootstrap.live_trading._COMPARE", 60.0)
+    monkeypatch.setattr("tickdeck.infrastructure.exchanges.exchange_venue._CATCH_UP", 60.0)
+    monkeypatch.setattr(ExchangeVenue, "longest_doubt", 60.0)
+
+
 @pytest.fixture
 def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an exchange in a process of its own. Its parameter, if there is one, are its faults."""

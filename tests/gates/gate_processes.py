@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple, NoReturn
@@ -18,7 +20,9 @@ import msgspec
 from gate_runs import HERE, dump, first_seq, play, prove, rows, state, tape_of
 
 import tickdeck
+from tickdeck.bootstrap import LiveRun
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 DRIVER = HERE / "gate_driver.py"
 LIVE_DRIVER = HERE / "live_driver.py"
@@ -76,6 +80,23 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{url}/admin/{path}", data), timeout=120) as answer:
         return json.loads(answer.read())
+
+
+def halted_for_the_last_look(run: LiveRun) -> LiveRun:
+    """The same run. When it ends, the exchange halts its market before the run compares its account a last time: an
+    order that rests there could be filled between that and the look of the test."""
+    for venue in run.venues:
+        assert isinstance(venue, ExchangeVenue)
+        venue.compare = partial(_compare_when_halted, run, venue.compare)  # type: ignore[method-assign]
+    return run
+
+
+async def _compare_when_halted(run: LiveRun, compare: Callable[[], Awaitable[None]]) -> None:
+    assert run.config.exchange_url is not None
+    for symbol in run.manifest.symbols:
+        halt = {"symbol": symbol, "status": "HALT"}
+        await asyncio.to_thread(ask, run.config.exchange_url, "market", halt)
+    await compare()
 
 
 class Told(NamedTuple):

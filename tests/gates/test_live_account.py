@@ -78,10 +78,20 @@ def buy(order_id: str, quantity: str, limit: str | None) -> OrderRequest:
 
 
 async def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(300):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
+    """Wait until it holds, at most two minutes: the machine may be busy."""
+    async with asyncio.timeout(120):
+        while not condition():  # noqa: ASYNC110 (the run has no event for it)
+            await asyncio.sleep(0.05)
+
+
+def has_all(run: LiveRun, venue: Any) -> bool:
+    """Whether the run's balances are the exchange's."""
+    _, balances = venue.server.admin.handle("GET", "balances", {"account": "demo"})
+    books = run.core.portfolio.account.balances
+    return all(
+        books.get(currency, Decimal(0)) == Decimal(amounts["free"]) + Decimal(amounts["locked"])
+        for currency, amounts in balances["demo"].items()
+    )
 
 
 async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] | None = None) -> None:
@@ -96,7 +106,7 @@ async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] 
 
     task = asyncio.ensure_future(beside())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await run.drive(None)
         await task
     finally:
@@ -116,13 +126,14 @@ def of(run: LiveRun, kind: type[DomainEvent]) -> list[Any]:
 def test_deposits_and_withdrawals_move_the_account_while_it_trades(tmp_path: Path, strategies: Any) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=strategies), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=strategies), tmp_path)
 
             async def meanwhile(_: LiveRun) -> None:
                 act(venue, "deposit", asset="BTC", amount="1.5")
                 act(venue, "withdraw", asset="USDT", amount="200")
                 act(venue, "deposit", asset="BNB", amount="3")
-                await asyncio.sleep(3)
+                await wait_for(lambda: run.core.portfolio.account.balances.get("BNB"))  # they are told in order
+                await asyncio.sleep(2)  # it trades on
 
             await drive(run, meanwhile)
             await asyncio.to_thread(check, run, venue.url)
@@ -140,12 +151,12 @@ def test_orders_of_others_are_shown_move_the_account_and_are_never_touched(tmp_p
     async def work() -> tuple[LiveRun, Any]:
         async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
             await other.place(buy("before", "0.01", "30000"))
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
 
             async def meanwhile(_: LiveRun) -> None:
                 await other.place(buy("beside", "0.01", "30001"))
                 await other.place(buy("taken", "0.02", None))
-                await asyncio.sleep(3)
+                await wait_for(lambda: has_all(run, venue))
 
             await drive(run, meanwhile)
             orders = await asyncio.to_thread(ask, venue.url, "orders?account=demo")
@@ -171,7 +182,7 @@ def test_orders_of_others_are_shown_move_the_account_and_are_never_touched(tmp_p
 def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_path: Path, policy: str) -> None:
     async def work() -> tuple[LiveRun, Any]:
         async with open_venue(("BTCUSDT",)) as venue:
-            settings = config(venue.url, 60, strategies=RESTS, account_difference=policy)
+            settings = config(venue.url, 600, strategies=RESTS, account_difference=policy)
             run = start_live_run(settings, tmp_path)
             await drive(run)
             act(venue, "deposit", asset="BTC", amount="0.25", listed=False)
@@ -248,7 +259,7 @@ def test_what_orders_of_others_lock_is_not_free_for_the_run(tmp_path: Path) -> N
     async def work() -> list[Decimal]:
         async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
             await other.place(buy("before", "0.5", "30000"))
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
             seen: list[Decimal] = []
             account = run.core.portfolio.account
 
@@ -275,7 +286,7 @@ def resumed_after(meanwhile: Callable[[Any], None], paid: Decimal, data: Path, *
 
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT", *more_symbols)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), data)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), data)
             await drive(run)
             meanwhile(venue)
             run = resume_run(run.folder)
@@ -337,7 +348,7 @@ def test_conversions_from_while_the_run_was_down_are_booked_before_it_takes_mark
 def test_a_conversion_while_the_run_trades_is_booked_once(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
 
             async def meanwhile(run: LiveRun) -> None:
                 act(venue, "convert", **{"from": "USDT", "spent": "600", "to": "BTC", "received": "0.01"})
@@ -359,7 +370,7 @@ def test_a_conversion_while_the_run_trades_is_booked_once(tmp_path: Path) -> Non
 def test_a_payment_from_while_the_private_stream_was_away_is_booked_once(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
 
             async def meanwhile(run: LiveRun) -> None:
                 act(venue, "disconnect", path="/ws-api", **{"for": "1s"})
@@ -380,13 +391,18 @@ def test_a_payment_from_while_the_private_stream_was_away_is_booked_once(tmp_pat
 def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_resumes(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
             await drive(run)
             for number in range(3):
                 await other.place(buy(f"down-{number}", "0.01", None))
             run = resume_run(run.folder)
             assert isinstance(run, LiveRun)
-            await drive(run, lambda _: asyncio.sleep(3))
+
+            async def meanwhile(run: LiveRun) -> None:
+                heard = run.driver.market_events
+                await wait_for(lambda: has_all(run, venue) and run.driver.market_events > heard)
+
+            await drive(run, meanwhile)
             return run
 
     run = asyncio.run(work())
@@ -407,7 +423,7 @@ def test_a_resume_is_no_reading_of_a_balance_that_was_nothing_at_the_start(tmp_p
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
             act(venue, "withdraw", asset="BTC", amount="2")
-            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=RESTS), tmp_path)
             await drive(run)
             run = resume_run(run.folder)
             assert isinstance(run, LiveRun)
@@ -439,7 +455,7 @@ def test_fees_in_the_coin_of_the_exchange_are_in_the_results(tmp_path: Path) -> 
                 "account",
                 {"name": "demo", "key": venue.key, "secret": venue.secret, "pays_fees_in": "BNB"},
             )
-            run = start_live_run(config(venue.url, 60, strategies=BUSY, symbols=("BTCUSDT",)), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=BUSY, symbols=("BTCUSDT",)), tmp_path)
             await drive(run, lambda run: wait_for(lambda: run.core.portfolio.fees() > 0))
             await asyncio.to_thread(check, run, venue.url)
             return run
@@ -461,7 +477,7 @@ def test_what_changed_in_a_market_while_the_run_was_down_is_known_before_it_deci
 ) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=BUSY), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=BUSY), tmp_path)
             await drive(run, lambda _: asyncio.sleep(1))
             status, _ = venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", **change})
             assert status == 200

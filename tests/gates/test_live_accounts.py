@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gate_processes import ask, kill_live
 from msgspec.structs import replace
-from test_live_orders import LIMITS, STRATEGIES, finish, short_lag, shorten_lag
+from test_live_orders import DAY, LIMITS, STRATEGIES, finish, short_lag, shorten_lag
 from test_queries import answers_of, folded
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
@@ -73,7 +73,7 @@ def config(url: str, seconds: int) -> RunConfig:
 def killable(url: str) -> RunConfig:
     """For a process that is killed (``kill_live``)."""
     shorten_lag(setattr)
-    return config(url, 600)
+    return config(url, DAY)
 
 
 def check(run: LiveRun, url: str) -> list[TwoPhaseTradeEvent]:

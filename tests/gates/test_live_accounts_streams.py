@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from gate_processes import ask
 from test_live_accounts import NAMES, keys
-from test_live_orders import LIMITS, STRATEGIES, short_lag
+from test_live_orders import DAY, LIMITS, STRATEGIES, short_lag
 
-from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap import LiveRun, live_trading, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -49,7 +49,7 @@ def config(url: str) -> RunConfig:
             for name in NAMES
         },
         risk=LIMITS,
-        duration=Decimal(600),
+        duration=Decimal(DAY),
     )
 
 
@@ -109,6 +109,7 @@ def test_an_account_whose_private_stream_ends_for_good_halts_alone_and_its_order
                 patched.setattr(BinanceExchange, "private_events", private_events)
                 patched.setattr(exchange_venue, "ASK_EVERY", 0.5)
                 patched.setattr(trading, "CircuitBreaker", patient_breaker)
+                patched.setattr(live_trading, "_AFTER_A_SIGNAL", 15.0)  # what is in doubt stays so, however long
                 runs.append(run := start_live_run(config(venue.url), tmp_path))
                 await drive(run, others_went_on(run))
             await asyncio.to_thread(agree, run, venue.url)

@@ -94,14 +94,14 @@ def test_a_run_with_real_orders_goes_on_without_its_old_market_data(
                 run.driver.request_stop()
 
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 await run.drive(None, progress=stop)
         finally:
             run.close()
 
     async def work() -> tuple[LiveRun, int]:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 100, strategies=strategies, archive=policy), tmp_path / "data")
+            run = start_live_run(config(venue.url, 600, strategies=strategies, archive=policy), tmp_path / "data")
             gone = lambda: len(read_gone(run.folder / FOLDER))  # noqa: E731
             await driven(run, lambda: gone() > 3 and run.core.execution.submitted > 3)
             before = run.core.execution.submitted

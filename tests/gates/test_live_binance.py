@@ -62,7 +62,7 @@ def hear(
                     strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
                     exchange="binance",
                     exchange_url=url,
-                    duration=Decimal(60),
+                    duration=Decimal(600),
                 ),
                 data,
             )
@@ -159,20 +159,21 @@ def _id(frame: bytes) -> int:
 
 
 def on_venue(data: Path, work: Callable[[LiveRun, RunningVenue], Awaitable[None]], **settings: object) -> LiveRun:
-    """A live run of two seconds on the venue on localhost, with ``work(run, venue)`` at the same time."""
+    """A live run on the venue on localhost until ``work(run, venue)`` is over."""
 
     async def play() -> LiveRun:
-        async with running_venue(("BTCUSDT",)) as venue, asyncio.timeout(30):
+        async with running_venue(("BTCUSDT",)) as venue, asyncio.timeout(300):
             wanted = RunConfig(
                 strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
                 exchange_url=venue.url,
-                duration=Decimal(2),
+                duration=Decimal(600),
                 **{"exchange": "binance", **settings},  # type: ignore[arg-type]
             )
             run = start_live_run(wanted, data)
             try:
                 driving = asyncio.ensure_future(run.drive(None))
                 await work(run, venue)
+                run.driver.request_stop()
                 await driving
             finally:
                 run.close()

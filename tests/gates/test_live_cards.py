@@ -45,9 +45,9 @@ def _settled(run: LiveRun) -> bool:
 
 
 async def play(name: str, data: Path, quantity: str, limit: str) -> None:
-    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(120):
+    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(300):
         strategy = StrategyConfig(spec=f"{STRATEGIES}:Once", parameters={"quantity": quantity, "limit": limit})
-        run = start_live_run(config(venue.url, 60, strategies=(strategy,), risk=LIMITS), data)
+        run = start_live_run(config(venue.url, 600, strategies=(strategy,), risk=LIMITS), data)
         moving = asyncio.ensure_future(_move_the_market(venue, run))
         try:
             await run.drive(None)

@@ -32,7 +32,7 @@ CONFIG = """
 exchange = "binance"
 exchange_url = "{url}"
 live = true
-duration = "10m"
+duration = "1d"
 orders_at_end = "leave"
 [accounts.main]
 exchange = "binance"
@@ -113,7 +113,7 @@ async def until(
 
 async def play(name: str, folder: Path, spec: str, parameters: str, *, fills: int = 0) -> None:
     """``fills``: the second process is killed when it has so many of them on the tape."""
-    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(240):
+    async with open_venue(scenario=ALL[name]) as venue, asyncio.timeout(1_200):
         player, prices, orders = venue.player, count(100), SENT.get(spec, 1)
         assert player is not None
         (folder / "run.toml").write_text(CONFIG.format(url=venue.url, spec=spec, parameters=parameters))

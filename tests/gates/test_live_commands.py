@@ -113,7 +113,7 @@ def test_the_orders_of_the_operator_are_those_of_the_exchange(tmp_path: Path, fa
 
     async def trade() -> None:
         async with open_venue(("BTCUSDT",), seed=3, faults=faults) as venue:
-            wanted = config(venue.url, 60, strategies=(StrategyConfig(spec=f"{tmp_path / 'idle.py'}:Idle"),))
+            wanted = config(venue.url, 600, strategies=(StrategyConfig(spec=f"{tmp_path / 'idle.py'}:Idle"),))
             run = start_live_run(wanted, tmp_path / "data")
             await play(run)
             await asyncio.to_thread(check, run, venue.url)

@@ -53,9 +53,9 @@ async def trade(
 ) -> tuple[LiveRun, list[DomainEvent]]:
     """A live run of ``orders`` strategies with an order each, at a venue that ``script`` prepares. It is stopped when
     ``until`` holds."""
-    async with open_venue(("BTCUSDT",)) as venue, asyncio.timeout(120):
+    async with open_venue(("BTCUSDT",)) as venue, asyncio.timeout(300):
         script(venue.server)
-        run = start_live_run(config(venue.url, 60, strategies=(_RESTS,) * orders), data)
+        run = start_live_run(config(venue.url, 600, strategies=(_RESTS,) * orders), data)
 
         def stop(_: int) -> None:
             if until(run, venue):

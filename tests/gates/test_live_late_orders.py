@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gate_processes import ask, kill_live
 from test_live_doubt import first, looks_often
-from test_live_orders import STRATEGIES, check, config, finish, key, short_lag, shorten_lag
+from test_live_orders import DAY, STRATEGIES, check, config, finish, key, short_lag, shorten_lag
 
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run
 from tickdeck.bootstrap.venue import open_venue
@@ -48,8 +48,8 @@ def trade(
     """A live run with one order, which the venue takes ``late``. It is stopped when ``until`` holds."""
 
     async def work() -> LiveRun:
-        async with open_venue(("BTCUSDT",), faults=f"late_accept=1:{late}") as venue, asyncio.timeout(120):
-            run = start_live_run(config(venue.url, 60, strategies=(strategy,)), data)
+        async with open_venue(("BTCUSDT",), faults=f"late_accept=1:{late}") as venue, asyncio.timeout(300):
+            run = start_live_run(config(venue.url, 600, strategies=(strategy,)), data)
 
             def stop(_: int) -> None:
                 if until(run):
@@ -122,7 +122,7 @@ def test_an_order_that_a_person_settled_and_that_is_accepted_late_is_ours_again(
 def single(url: str, share: str) -> RunConfig:
     shorten_lag(setattr)
     strategy = StrategyConfig(spec=f"{STRATEGIES}:Single", parameters={"share": share})
-    return config(url, 600, strategies=(strategy,))
+    return config(url, DAY, strategies=(strategy,))
 
 
 def on_tape(data: Path) -> OrderStatus | None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from many_examples import SEEDS
 from test_changed_code import Recorded, check_equal
-from test_live_orders import ALL, STRATEGIES, config, key, short_lag
+from test_live_orders import ALL, DAY, STRATEGIES, config, key, short_lag
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.bootstrap import LiveRun, resume_run, start_live_run, verify_run
@@ -127,7 +127,7 @@ def test_living_executing_restoring_and_folding_give_one_state_at_every_commit(
     async def work() -> tuple[LiveRun, States]:
         async with open_venue(("BTCUSDT",), seed=seed, faults=f"seed={seed} {ALL}", speed=2) as venue:
             strategies = tuple(StrategyConfig(spec=f"{STRATEGIES}:{name}") for name in ("Busy", "Rests", "Careful"))
-            run = start_live_run(config(venue.url, 600, strategies=strategies, state_every=1), tmp_path / "data")
+            run = start_live_run(config(venue.url, DAY, strategies=strategies, state_every=1), tmp_path / "data")
 
             def stop_when_it_has_traded(_: int) -> None:
                 if run.kernel.inputs > 250 and run.core.execution.submitted > 5:

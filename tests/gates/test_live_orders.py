@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_processes import ask, kill_live
+from gate_processes import ask, halted_for_the_last_look, kill_live
 from many_examples import SEEDS
 
 from tickdeck import bootstrap
@@ -21,6 +21,7 @@ from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     CommandReceived,
+    OrderCancelledEvent,
     OrderSubmittedEvent,
     RunResumed,
     VenueCircuitChanged,
@@ -34,6 +35,7 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 
 STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
+DAY = 86_400  # seconds: longer than any test, for a run that is to go on until it is killed or stopped
 LIMITS = RiskLimits(
     max_order_notional=Decimal(20_000), max_position_notional=Decimal(900_000), max_daily_loss=Decimal(5_000)
 )
@@ -126,14 +128,27 @@ def check_requests(run: LiveRun, url: str) -> None:
     assert asked["requests.cancel"] <= recorded["order.cancel_requested"]
 
 
+async def drive(run: LiveRun, *, seconds: float = 0, until: Callable[[], object]) -> None:
+    """Drive a run for so many seconds and until ``until()`` holds: on a busy machine, little happens in a second."""
+    first = 0
+
+    def look(ts: int) -> None:
+        nonlocal first
+        if run.caught_up():
+            first = first or ts
+            if ts >= first + seconds * 1e9 and until():
+                run.driver.request_stop()
+
+    try:
+        await run.drive(None, progress=look)
+    finally:
+        run.close()
+
+
 async def trade(data: Path, faults: str, *, seed: int = 1, seconds: int = 5) -> None:
     async with open_venue(("BTCUSDT",), seed=seed, faults=f"seed={seed} {faults}" if faults else "") as venue:
-        run = start_live_run(config(venue.url, seconds), data)
-        try:
-            await run.drive(None)
-        finally:
-            run.close()
-        assert run.core.execution.submitted > 3
+        run = start_live_run(config(venue.url, 600), data)
+        await drive(run, seconds=seconds, until=lambda: run.core.execution.submitted > 3)
         await asyncio.to_thread(check, run, venue.url)
 
 
@@ -155,11 +170,8 @@ def test_a_live_run_under_a_fault_agrees_with_the_exchange(tmp_path: Path, fault
 def test_orders_that_are_open_at_the_end_are_cancelled_or_left_as_the_user_chose(tmp_path: Path) -> None:
     async def work(at_end: str) -> tuple[int, list[str]]:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 3, orders_at_end=at_end, strategies=(_RESTS,)), tmp_path / at_end)
-            try:
-                await run.drive(None)
-            finally:
-                run.close()
+            run = start_live_run(config(venue.url, 600, orders_at_end=at_end, strategies=(_RESTS,)), tmp_path / at_end)
+            await drive(run, until=lambda: any(order.venue_order_id for order in run.core.execution.open_of()))
             orders = await asyncio.to_thread(ask, venue.url, "orders?account=demo")
             return sum(order["status"] == "NEW" for order in orders), run.remarks
 
@@ -175,11 +187,10 @@ def test_the_market_maker_follows_the_market_where_an_amend_can_only_reduce_an_o
 
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 3, strategies=(maker,)), tmp_path)
-            try:
-                await run.drive(None)
-            finally:
-                run.close()
+            run = start_live_run(config(venue.url, 600, strategies=(maker,)), tmp_path)
+            ended: list[OrderCancelledEvent] = []
+            run.kernel.subscribe(OrderCancelledEvent, ended.append)
+            await drive(run, seconds=3, until=lambda: run.core.execution.submitted > 3 and len(ended) > 2)
             return run
 
     run = asyncio.run(work())
@@ -210,7 +221,7 @@ def test_a_strategy_that_orders_again_when_its_order_is_cancelled_leaves_nothing
 def test_a_run_whose_feed_is_gone_still_cancels_its_orders(tmp_path: Path) -> None:
     async def work() -> list[Any]:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60, strategies=(_RESTS,)), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=(_RESTS,)), tmp_path)
 
             def fail(_: int) -> None:
                 if any(order.venue_order_id for order in run.core.execution.open_of()):
@@ -260,7 +271,7 @@ def test_two_accounts_at_the_exchange_need_a_choice(tmp_path: Path) -> None:
 def test_a_breaker_that_opens_is_an_event_of_the_run(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60), tmp_path)
+            run = start_live_run(config(venue.url, 600), tmp_path)
             asyncio.get_running_loop().call_later(1, venue.faults.set, "http_500", "1")
 
             def stop_when_open(_: int) -> None:
@@ -296,14 +307,14 @@ def test_no_key_reaches_the_folder_of_a_run(tmp_path: Path) -> None:
 
 def killable(url: str, strategy: str) -> RunConfig:
     """For a process that is killed (``kill_live``)."""
-    return config(url, 600, strategies=(StrategyConfig(spec=f"{STRATEGIES}:{strategy}"),))
+    return config(url, DAY, strategies=(StrategyConfig(spec=f"{STRATEGIES}:{strategy}"),))
 
 
 def finish(folder: Path) -> LiveRun:
     """Resume the run a last time, cancel what is open, and wait until nothing is in doubt."""
     run = resume_run(folder)
     assert isinstance(run, LiveRun)
-
+    halted_for_the_last_look(run)
     asked = False
 
     def stop_when_clear(_: int) -> None:

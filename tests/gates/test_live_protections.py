@@ -66,7 +66,7 @@ def prove(run: LiveRun, url: str) -> None:
 def act(url: str, what: str, **values: str) -> None:
     """What another trader does."""
     body = json.dumps({"symbol": "BTCUSDT", **values}).encode()
-    with urllib.request.urlopen(f"{url}/admin/{what}", body, timeout=10):
+    with urllib.request.urlopen(f"{url}/admin/{what}", body, timeout=120):
         pass
 
 
@@ -74,7 +74,7 @@ def act(url: str, what: str, **values: str) -> None:
 def test_a_stopped_run_leaves_its_stops_and_targets_and_a_resumed_one_takes_them_up(tmp_path: Path) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=3) as venue:
-            run = start_live_run(config(venue.url, 20, strategies=guarded()), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=guarded()), tmp_path)
             await stop_when(run, lambda: both_rest(run))
             exit_id = protection(run).exit.order_id
             [left] = run.core.execution.open_of()
@@ -105,7 +105,7 @@ def test_a_leg_that_filled_while_the_run_was_down_ends_the_protection(
 ) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=3) as venue:
-            run = start_live_run(config(venue.url, 20, strategies=guarded()), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=guarded()), tmp_path)
             await stop_when(run, lambda: both_rest(run))
             for what, side, price, quantity in acts:
                 await asyncio.to_thread(act, venue.url, what, side=side, price=price, quantity=quantity)
@@ -137,7 +137,7 @@ def test_a_position_that_only_the_run_guarded_gets_a_line(tmp_path: Path) -> Non
     async def work() -> list[str]:
         async with open_venue(("BTCUSDT",), seed=3) as venue:
             strategies = guarded(quantity="0.00009", take_profit="")  # too little at the stop
-            run = start_live_run(config(venue.url, 20, strategies=strategies), tmp_path)
+            run = start_live_run(config(venue.url, 600, strategies=strategies), tmp_path)
             await stop_when(run, lambda: any(p.is_told for p in run.core.risk.protections.book.live()))
             return run.remarks
 

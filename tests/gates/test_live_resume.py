@@ -225,7 +225,7 @@ def test_a_run_that_went_on_after_its_end_was_noted_is_proven(tmp_path: Path, me
 
 def endless(*words: str) -> RunConfig:
     """For a process that is killed (``kill_live``)."""
-    return config(600, keep_trades="trades" in words)
+    return config(86_400, keep_trades="trades" in words)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])

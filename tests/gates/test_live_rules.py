@@ -20,7 +20,7 @@ FILE = """
 exchange = "binance"
 exchange_url = "{url}"
 live = true
-duration = 600
+duration = "1d"
 
 [accounts.main]
 exchange = "binance"

@@ -158,7 +158,7 @@ def test_an_unknown_exchange_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_killed_live_run_has_every_frame_that_had_effects(tmp_path: Path) -> None:
-    kill_live(tmp_path, config, 600, when=lambda told: told.taken > 900)
+    kill_live(tmp_path, config, 86_400, when=lambda told: told.taken > 900)
 
     (folder,) = tmp_path.iterdir()
     verdict, _ = verify_run(folder)

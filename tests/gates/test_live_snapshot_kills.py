@@ -40,7 +40,7 @@ def dying(tests: str, url: str, dies_at: str) -> RunConfig:
     snapshot_files.replace_file = torn
     shorten_lag(setattr)
     module = test_live_accounts if tests == "accounts" else test_live_orders
-    return replace(module.config(url, 600), state_every=10)
+    return replace(module.config(url, test_live_orders.DAY), state_every=10)
 
 
 def kill_again_and_again(tests: str, url: str, data: Path, seed: int) -> Path:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-from gate_processes import ask, kill_live
+from gate_processes import ask, halted_for_the_last_look, kill_live
 from many_examples import SEEDS
-from test_live_orders import STRATEGIES, config, finish, key, killable, short_lag
+from test_live_orders import STRATEGIES, config, drive, finish, key, killable, short_lag
 
 from tickdeck.bootstrap import open_record, start_live_run, verify_run
 from tickdeck.bootstrap.live import LiveRun
@@ -27,7 +27,6 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading import BracketStatus
 from tickdeck.infrastructure.config import StrategyConfig
-from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 __all__ = ["key", "short_lag"]
 
@@ -60,7 +59,7 @@ def check(run: LiveRun, url: str) -> list[DomainEvent]:
 
 def check_brackets(run: LiveRun, events: list[DomainEvent]) -> None:
     """Each bracket is over or says what it holds, and what they hold together is never unprotected in silence."""
-    assert len([event for event in events if isinstance(event, BracketOpenedEvent)]) > 3
+    assert len(brackets(events)) > 3
     for bracket in run.core.brackets.brackets.values():
         protection = run.core.risk.protections.book.protections.get(bracket.saga_id)
         if protection is None:
@@ -72,24 +71,26 @@ def check_brackets(run: LiveRun, events: list[DomainEvent]) -> None:
             )
 
 
-async def driven(venue: Any, strategies: tuple[StrategyConfig, ...], data: Path) -> LiveRun:
-    """A run that has ended. Its market halts before the run compares its account a last time: a stop that rests there
-    could be filled between that and the look of the test."""
-    run = start_live_run(config(venue.url, 8, strategies=strategies), data)
-    (trading,) = run.venues
-    assert isinstance(trading, ExchangeVenue)
-    compare = trading.compare
-
-    async def compare_when_halted() -> None:
-        venue.server.admin.handle("POST", "market", {"symbol": "BTCUSDT", "status": "HALT"})
-        await compare()
-
-    with patch.object(trading, "compare", compare_when_halted):
-        try:
-            await run.drive(None)
-        finally:
-            run.close()
+async def driven(
+    venue: Any, strategies: tuple[StrategyConfig, ...], data: Path, enough: Callable[[list[DomainEvent]], bool]
+) -> LiveRun:
+    """A run that has ended, after eight seconds and ``enough(events)``, of its protections and brackets."""
+    run = start_live_run(config(venue.url, 600, strategies=strategies), data)
+    events: list[DomainEvent] = []
+    for kind in (OrderSubmittedEvent, ProtectionDecidedEvent, BracketOpenedEvent):
+        run.kernel.subscribe(kind, events.append)
+    await drive(halted_for_the_last_look(run), seconds=8, until=lambda: enough(events))
     return run
+
+
+def pairs(events: list[DomainEvent]) -> list[OrderSubmittedEvent]:
+    """The stops with a target."""
+    orders = [event for event in events if isinstance(event, OrderSubmittedEvent)]
+    return [order for order in orders if order.stop is not None and order.limit is not None]
+
+
+def brackets(events: list[DomainEvent]) -> list[DomainEvent]:
+    return [event for event in events if isinstance(event, BracketOpenedEvent)]
 
 
 def reasons(events: list[DomainEvent]) -> set[str]:
@@ -101,13 +102,11 @@ def reasons(events: list[DomainEvent]) -> set[str]:
 def test_a_protected_live_run_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
-            run = await driven(venue, CAREFUL, tmp_path)
+            moved = {"protect", "move"}
+            run = await driven(venue, CAREFUL, tmp_path, lambda some: len(pairs(some)) > 3 and reasons(some) >= moved)
             events = await asyncio.to_thread(check, run, venue.url)
-            pairs = [
-                e for e in events if isinstance(e, OrderSubmittedEvent) and e.stop is not None and e.limit is not None
-            ]
-            assert len(pairs) > 3
-            assert reasons(events) >= {"protect", "move"}
+            assert len(pairs(events)) > 3
+            assert reasons(events) >= moved
 
     asyncio.run(work())
 
@@ -132,7 +131,7 @@ def test_a_protected_live_run_killed_repeatedly_agrees_with_the_exchange(
 def test_a_live_run_with_brackets_agrees_with_the_exchange(tmp_path: Path, faults: str) -> None:
     async def work() -> None:
         async with open_venue(("BTCUSDT",), seed=1, faults=faults) as venue:
-            run = await driven(venue, BRACKETED, tmp_path)
+            run = await driven(venue, BRACKETED, tmp_path, lambda some: len(brackets(some)) > 3)
             check_brackets(run, await asyncio.to_thread(check, run, venue.url))
 
     asyncio.run(work())

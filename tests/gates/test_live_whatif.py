@@ -47,7 +47,7 @@ def live_run(data: Path, shared: Path) -> LiveRun:
     async def work() -> LiveRun:
         async with FakeBinance(play, lambda request: snapshot).serving() as url:
             strategies = (StrategyConfig(spec=f"{data / 'turns.py'}:Turns"),)
-            config = RunConfig(strategies=strategies, exchange="binance", exchange_url=url, duration=Decimal(60))
+            config = RunConfig(strategies=strategies, exchange="binance", exchange_url=url, duration=Decimal(600))
             run = start_live_run(config, data)
 
             def stop(ts: int) -> None:

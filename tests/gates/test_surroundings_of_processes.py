@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap import open_record, verify_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import OrderSubmittedEvent, SystemWarning, TradingHalted, TradingResumed
@@ -53,13 +54,13 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
         self.process, self.url, self._log = process, url, log
 
-    async def wait_for(self, fact: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+    async def wait_for(self, fact: Callable[[], object]) -> None:
+        async with asyncio.timeout(120):
             while not await asyncio.to_thread(fact):  # noqa: ASYNC110 (another process does it)
                 await asyncio.sleep(0.1)
 
     def orders(self) -> list[Any]:
-        with urllib.request.urlopen(f"{self.url}/admin/orders?account=demo", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/admin/orders?account=demo", timeout=120) as answer:
             return [order for order in json.load(answer) if order["status"] == "NEW"]
 
     def signal(self, number: int) -> None:
@@ -79,7 +80,7 @@ def run(
     async def work() -> int:
         async with open_venue(("BTCUSDT",), faults=faults) as venue:
             (tmp_path / "run.toml").write_text(
-                f'exchange = "binance"\nexchange_url = "{venue.url}"\nlive = true\nduration = "60s"\n'
+                f'exchange = "binance"\nexchange_url = "{venue.url}"\nlive = true\nduration = "1d"\n'
                 f'tape_format = "{form}"\n'
                 '[accounts.main]\nexchange = "binance"\ncredentials = "env:DEMO"\n'
                 "[risk]\nmax_order_notional = 20000\nmax_position_notional = 900000\nmax_daily_loss = 5000\n" + settings
@@ -96,7 +97,7 @@ def run(
                 )
             try:
                 await act(Child(process, venue.url, log))
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(120):
                     return await process.wait()
             finally:
                 if process.returncode is None:
@@ -120,6 +121,19 @@ def story(data: Path) -> list[str]:
     return found
 
 
+def resumed_at(data: Path) -> int:
+    """The ``seq`` at which trading was resumed, as far as the tape says so already; else 0."""
+    events = open_record(find_run(data, "last"), TapeQuery(types=("trading.resumed",)))
+    return next((event.seq for event in events), 0)
+
+
+def ordered_again(data: Path) -> bool:
+    """Whether an order followed when trading was resumed."""
+    again = resumed_at(data)
+    orders = open_record(find_run(data, "last"), TapeQuery(types=("order.submitted",)))
+    return again > 0 and any(order.seq > again for order in orders)
+
+
 def test_a_process_that_is_stopped_longer_than_its_sessions_live_says_so_and_trades_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
 
@@ -129,8 +143,7 @@ def test_a_process_that_is_stopped_longer_than_its_sessions_live_says_so_and_tra
         await asyncio.sleep(3)
         child.signal(signal.SIGCONT)
         await child.wait_for(lambda: "stood still" in child.said())
-        await child.wait_for(lambda: len(child.orders()) > 0)
-        await asyncio.sleep(2)
+        await child.wait_for(lambda: ordered_again(data))
         child.signal(signal.SIGTERM)
 
     settings = f'[watch]\npause = "1s"\n[[strategies]]\nspec = "{STRATEGIES}:Busy"\n'
@@ -139,12 +152,10 @@ def test_a_process_that_is_stopped_longer_than_its_sessions_live_says_so_and_tra
     assert code == 128 + signal.SIGTERM
     warning, halted, resumed = story(data)[:3]
     assert warning.startswith("the process stood still for ")
-    assert 2 < float(warning.split()[-2]) < 8
+    assert float(warning.split()[-2]) > 2
     assert (halted, resumed) == ("trading.halted", "trading.resumed")
     assert "the process stood still" in said
-    events = list(open_record(find_run(data, "last")))
-    again = next(event for event in events if isinstance(event, TradingResumed))
-    assert any(isinstance(event, OrderSubmittedEvent) and event.seq > again.seq for event in events)
+    assert ordered_again(data)
 
 
 def test_a_handler_that_hangs_for_a_while_halts_trading_until_it_has_returned(tmp_path: Path) -> None:
@@ -152,7 +163,7 @@ def test_a_handler_that_hangs_for_a_while_halts_trading_until_it_has_returned(tm
 
     async def act(child: Child) -> None:
         await child.wait_for(lambda: "has held the bus" in child.said())
-        await asyncio.sleep(4)
+        await child.wait_for(lambda: resumed_at(data))
         child.signal(signal.SIGTERM)
 
     settings = '[watch]\nhandler = "1s"\n[[strategies]]\nspec = "hanging.py:Hanging"\nparameters = { seconds = 2.5 }\n'
@@ -219,7 +230,7 @@ def test_on_a_full_disk_the_open_orders_are_cancelled_and_the_run_ends_with_3(
     async def act(child: Child) -> None:
         await child.wait_for(lambda: bool(child.orders()))
         await asyncio.to_thread(fill, small_disk / "ballast")
-        await asyncio.wait_for(child.process.wait(), 40)
+        await asyncio.wait_for(child.process.wait(), 120)
         left.extend(await asyncio.to_thread(child.orders))
 
     settings = f'[watch]\ndisk_free = "none"\n[[strategies]]\nspec = "{STRATEGIES}:Rests"\n'
