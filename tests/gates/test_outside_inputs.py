@@ -153,7 +153,7 @@ def test_the_receipt_of_an_event_that_still_waits_when_its_run_is_closed_raises(
 
     for receipt in (waiting, handed_over):
         with pytest.raises(TickdeckError, match="not taken, because the run is closed"):
-            receipt.wait(5)
+            receipt.wait(60)
     for call in (run.kernel.publish, run.kernel.publish_threadsafe):
         with pytest.raises(TickdeckError, match="the run is closed"):
             call(CommandReceived(command="note"))

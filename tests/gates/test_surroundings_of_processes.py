@@ -34,16 +34,21 @@ class Hanging(Strategy):
     seconds: float = 1.0
 
     def on_start(self):
-        self.trades = 0
+        self.trades, self.is_accepted, self.has_hung = 0, False, False
+
+    def on_order(self, order):
+        self.is_accepted = self.is_accepted or order.event_type == "order.accepted"
 
     def on_trade(self, trade):
         self.trades += 1
-        if self.trades == 20:
+        if self.is_accepted and not self.has_hung:
+            self.has_hung = True
             end = time.monotonic() + self.seconds
             while time.monotonic() < end:
                 pass
-        if self.trades in (10, 20):
-            self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+        elif self.trades != 10:
+            return
+        self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
 """
 Act = Callable[["Child"], Coroutine[Any, Any, None]]
 

@@ -81,7 +81,7 @@ def serve(
 def raw(folder: Path, sent: bytes, *, lines: int = 1) -> bytes:
     """The first lines that the run answers to ``sent``, after which the client stays connected."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(str(socket_path(folder)))
         connection.sendall(sent)
         if not sent.endswith(b"\n"):

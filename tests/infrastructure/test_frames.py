@@ -152,14 +152,14 @@ def test_a_slow_disk_does_not_block_the_writer(tmp_path: Path, monkeypatch: pyte
 
     def slow_sync(fd: int) -> None:
         syncing.set()
-        assert disk_is_done.wait(30)
+        assert disk_is_done.wait(120)
 
     monkeypatch.setattr("tickdeck.infrastructure.frames.sync_content", slow_sync)
     writer = FrameWriter(tmp_path)
     writer.write(Frame(1, b'{"n":1}'))
     thread = threading.Thread(target=writer.sync)
     thread.start()
-    assert syncing.wait(30)
+    assert syncing.wait(120)
 
     for n in range(2, 4_000):  # several times the buffer
         writer.write(Frame(n, b'{"n":%d,"text":"%b"}' % (n, b"x" * 100)))

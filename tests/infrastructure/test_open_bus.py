@@ -179,7 +179,7 @@ def test_closing_inside_an_edge_waits_for_the_others_and_closes_the_file(tmp_pat
 
         bus.subscribe(Ping, edge)
         bus.publish(Ping())
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 60)
         with pytest.raises(TickdeckError, match="closed"):
             bus.publish(Ping())
 
@@ -197,7 +197,7 @@ def test_events_of_another_thread_wake_the_loop_in_which_the_bus_was_opened(
         bus.subscribe(Ping, seen.append)
         if publishes_first:
             bus.publish(Ping())
-        await asyncio.to_thread(lambda: bus.publish_threadsafe(Ping()).wait(30))
+        await asyncio.to_thread(lambda: bus.publish_threadsafe(Ping()).wait(120))
         assert len(seen) == 1 + publishes_first
         await close_bus(bus)
 

@@ -85,11 +85,11 @@ def test_an_export_or_import_that_a_signal_ends_leaves_nothing(tmp_path: Path, n
     process = subprocess.Popen(
         [*tickdeck, *words], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".tickdeck-*/out*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
 
     assert process.returncode == 128 + number, stderr
     assert {path.name for path in tmp_path.iterdir()} == before

@@ -97,7 +97,7 @@ def test_a_recording_that_is_killed_can_be_read_and_continued(venue_url: str, tm
     process = tickdeck("run", "--resume", folder.name, "--data", data, "--plain")
     wait_for(data, 2, process)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert ticks(folder) > before, errors
     assert verify_run(folder)[0].identical
 

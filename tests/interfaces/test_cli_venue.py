@@ -34,7 +34,7 @@ def test_the_venue_serves_until_it_is_stopped() -> None:
     with urllib.request.urlopen(f"{venue['url']}/api/v3/exchangeInfo") as answer:
         assert json.loads(answer.read())["symbols"][0]["symbol"] == "BTCUSDT"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_acknowledged_changes_survive_a_kill(tmp_path: Path) -> None:
@@ -42,12 +42,12 @@ def test_acknowledged_changes_survive_a_kill(tmp_path: Path) -> None:
     process, venue = start("--journal", journal)
     admin(venue, "deposit", account="demo", asset="BTC", amount="1.5")
     process.kill()
-    process.wait(10)
+    process.wait(60)
 
     process, venue = start("--journal", journal)
     assert admin(venue, "balances")["demo"]["BTC"] == {"free": "3.5", "locked": "0"}
     process.kill()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -77,5 +77,5 @@ def message(number: int) -> str:
 
 
 def state(url: str) -> Any:
-    with urllib.request.urlopen(f"{url}/admin/state", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/admin/state", timeout=60) as answer:
         return json.load(answer)

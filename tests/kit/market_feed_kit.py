@@ -56,7 +56,7 @@ async def collect(stream: MarketStream[Any], into: list[Any]) -> None:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def timed() -> None:
-        async with asyncio.timeout(10):  # a test that would hang fails instead
+        async with asyncio.timeout(60):  # a test that would hang fails instead
             await main()
         await turns(3)
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

@@ -14,7 +14,7 @@ async def turns(count: int = 5) -> None:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def timed() -> None:
-        async with asyncio.timeout(10):  # a test that would hang fails instead
+        async with asyncio.timeout(60):  # a test that would hang fails instead
             await main()
 
     asyncio.run(timed())

@@ -16,7 +16,7 @@ D = Decimal
 
 def in_venue(body: Callable[[RunningVenue, BinanceExchange], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        async with running_venue(**options) as venue, asyncio.timeout(20):
+        async with running_venue(**options) as venue, asyncio.timeout(120):
             exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
             for price in (40_000, 60_000):
                 venue.traders.quote("BTCUSDT", price < 50_000, D(price), D(5), venue.venue.now())

@@ -54,7 +54,7 @@ def test_the_watchdog_names_a_handler_that_does_not_return() -> None:
         rang.set()
 
     def stuck(event: Note) -> None:
-        assert rang.wait(30)
+        assert rang.wait(60)
 
     bus.subscribe(Note, lambda e: None)
     bus.subscribe(Note, stuck)
@@ -73,7 +73,7 @@ def test_the_watchdog_names_a_plain_edge_that_does_not_return() -> None:
         rang.set()
 
     def stuck_edge(event: Note) -> None:
-        assert rang.wait(30)
+        assert rang.wait(60)
 
     bus.subscribe(Note, stuck_edge, edge=True)
     with Watchdog(bus, limit=0.05, alarm=alarm):

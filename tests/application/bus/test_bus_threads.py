@@ -33,7 +33,7 @@ def test_events_of_other_threads_are_dispatched_in_the_loops_thread_and_none_is_
         ]
         for worker in workers:
             worker.start()
-        await asyncio.wait_for(done.wait(), 30)
+        await asyncio.wait_for(done.wait(), 60)
         for worker in workers:
             worker.join()
         return heard, owners

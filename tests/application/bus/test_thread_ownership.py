@@ -27,7 +27,7 @@ def in_thread(call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, name="other")
     thread.start()
-    thread.join(10)
+    thread.join(60)
     return outcome[0]
 
 
@@ -76,7 +76,7 @@ def test_a_thread_can_wait_for_its_event_with_a_time_out(bus: InMemoryEventBus) 
     with pytest.raises(ConfigError, match="would wait for itself"):
         receipt.wait(1)
     bus.run_pending()
-    assert in_thread(lambda: receipt.wait(5)) is None
+    assert in_thread(lambda: receipt.wait(60)) is None
 
 
 def test_taking_inputs_ends_while_other_threads_hand_over_more(bus: InMemoryEventBus) -> None:
@@ -103,7 +103,7 @@ def test_closing_ends_while_other_threads_hand_over_more(bus: InMemoryEventBus) 
 
         for _ in range(100):
             bus.publish(Ping())
-        await asyncio.wait_for(bus.close(), timeout=20)
+        await asyncio.wait_for(bus.close(), timeout=60)
 
     asyncio.run(main())
 

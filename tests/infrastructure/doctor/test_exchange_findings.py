@@ -39,7 +39,7 @@ def findings(
             can_withdraw=can_withdraw,
         )
         rates = RateLimits(weight=1_234)
-        async with running_venue(accounts=(account,), rates=rates, faults=faults) as venue, asyncio.timeout(30):
+        async with running_venue(accounts=(account,), rates=rates, faults=faults) as venue, asyncio.timeout(120):
             return await look(venue)
 
     return asyncio.run(run())

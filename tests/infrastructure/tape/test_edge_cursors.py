@@ -80,7 +80,7 @@ async def open_and_hear(path: Path, form: str, *, name: str = "mail", **options:
 
     bus = open_bus(path, tape_format=form)
     bus.subscribe(Ping, mail, name=name, **options)  # type: ignore[arg-type]
-    await asyncio.wait_for(bus.drain(), 30)
+    await asyncio.wait_for(bus.drain(), 60)
     await close_bus(bus)
     return ns(heard)
 

@@ -57,7 +57,7 @@ def test_backups_of_a_tape_that_is_being_written_are_sound_beginnings_of_it(tmp_
     writer = threading.Thread(target=work)
     writer.start()
     try:
-        assert begun.wait(20)
+        assert begun.wait(120)
         copies = [copy_of(tmp_path, form, f"copy{n}") for n in range(5)]
         for out in copies:
             backup_tape(path, out)

@@ -72,7 +72,7 @@ def test_events_become_durable_after_the_linger_without_a_waiter(open_tape: Open
         tape.append([trade(1)])
 
         with tape._room:
-            assert tape._room.wait_for(lambda: tape.durable_seq == 1, timeout=30)
+            assert tape._room.wait_for(lambda: tape.durable_seq == 1, timeout=120)
 
 
 def test_events_are_durable_when_their_group_is_synced_and_not_before(
@@ -114,7 +114,7 @@ def test_a_full_group_is_committed_without_lingering(
             tape.append([trade(seq)])
 
         with tape._room:
-            assert tape._room.wait_for(lambda: tape.durable_seq == 10, timeout=30)
+            assert tape._room.wait_for(lambda: tape.durable_seq == 10, timeout=120)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 127, 128, 200])
@@ -190,10 +190,10 @@ class _Stalled:
     def until_blocked(self) -> Iterator[None]:
         with self.tape._commit_lock:
             self.thread.start()
-            assert self.blocked.wait(30)
+            assert self.blocked.wait(120)
             assert self.outcome == []
             yield
-        self.thread.join(30)
+        self.thread.join(120)
 
 
 def test_append_blocks_while_the_disk_stalls(open_tape: Open, path: Path) -> None:
@@ -230,10 +230,10 @@ def test_append_that_waits_for_room_raises_when_the_tape_is_closed(open_tape: Op
 
     with stalled.until_blocked():
         closer.start()
-        stalled.thread.join(30)
+        stalled.thread.join(120)
         assert len(stalled.outcome) == 1
         assert "closed" in stalled.outcome[0]
-    closer.join(30)
+    closer.join(120)
 
     assert seqs(path) == [1, 2]
 
@@ -269,7 +269,7 @@ def test_a_cancelled_waiter_does_not_disturb_others(open_tape: Open, path: Path)
             patient = asyncio.ensure_future(tape.wait_durable_async(1))
             await asyncio.wait([impatient, patient], timeout=0)
             impatient.cancel()
-            await asyncio.wait([impatient], timeout=30)
+            await asyncio.wait([impatient], timeout=120)
         await patient
         assert impatient.cancelled()
 

@@ -34,7 +34,7 @@ def failed(venue: RunningVenue) -> list[str]:
 
 def play(name: str, body: Body) -> None:
     async def run() -> None:
-        async with running_venue(scenario=ALL[name]) as venue, aiohttp.ClientSession() as http, asyncio.timeout(20):
+        async with running_venue(scenario=ALL[name]) as venue, aiohttp.ClientSession() as http, asyncio.timeout(120):
             await body(venue, http)
 
     asyncio.run(run())

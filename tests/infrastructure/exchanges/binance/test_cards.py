@@ -83,7 +83,7 @@ class Table:
 
 def play(name: str, body: Callable[[Table], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with running_venue(scenario=ALL[name]) as venue, aiohttp.ClientSession() as http, asyncio.timeout(20):
+        async with running_venue(scenario=ALL[name]) as venue, aiohttp.ClientSession() as http, asyncio.timeout(120):
             table = Table(venue, http)
             try:
                 await body(table)

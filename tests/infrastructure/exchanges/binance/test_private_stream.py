@@ -69,7 +69,7 @@ def with_account(
     secret: str | None = None,
 ) -> None:
     async def run() -> None:
-        async with running_venue(faults=faults) as venue, asyncio.timeout(30):
+        async with running_venue(faults=faults) as venue, asyncio.timeout(120):
             account = Account(venue, times, secret)
             try:
                 await work(account)
@@ -230,7 +230,7 @@ def test_a_venue_that_answers_no_ping_counts_as_lost_and_unreadable_messages_bec
                 endpoints=Endpoints(f"http://{host}", "", f"ws://{host}/ws-api/v3"),
                 stream_times=StreamTimes(ping_after=0.2, pong_within=0.2, reconnect=SOON),
             )
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 async for event in exchange.private_events():
                     events.append(event)
                     if len(events) == 4:

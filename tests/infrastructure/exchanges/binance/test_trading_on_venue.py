@@ -23,7 +23,7 @@ from tickdeck.infrastructure.venue.dialects.binance.limits import RateLimits
 def test_the_venues_limits_are_never_exceeded_and_cancels_pass() -> None:
     async def run() -> None:
         rates = RateLimits(weight=1_000, orders_10s=20, orders_day=50)
-        async with running_venue(rates=rates) as venue, asyncio.timeout(30):
+        async with running_venue(rates=rates) as venue, asyncio.timeout(120):
             exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
             await exchange.instruments()
             statuses = []

@@ -24,7 +24,7 @@ MASK = b"\x00\x00\x00\x00"
 async def open_venue(caplog: pytest.LogCaptureFixture) -> AsyncIterator[RunningVenue]:
     """A venue that still answers at the end, and whose log has no error."""
     caplog.set_level(logging.WARNING)
-    async with running_venue() as venue, asyncio.timeout(20):
+    async with running_venue() as venue, asyncio.timeout(120):
         yield venue
         async with aiohttp.ClientSession() as http, http.get(f"{venue.url}/api/v3/time") as answer:
             assert answer.status == 200

@@ -26,7 +26,7 @@ Body = Callable[[RunningVenue, aiohttp.ClientSession], Awaitable[Any]]
 
 def in_venue(body: Body, **options: Any) -> Any:
     async def run() -> Any:
-        async with running_venue(**options) as venue, aiohttp.ClientSession() as http, asyncio.timeout(20):
+        async with running_venue(**options) as venue, aiohttp.ClientSession() as http, asyncio.timeout(120):
             return await body(venue, http)
 
     return asyncio.run(run())
