@@ -19,7 +19,7 @@ from tickdeck.interfaces.bench.backtest import backtest
 from tickdeck.interfaces.bench.strategy import TickEmaCross
 
 MOST_PER_TICK = 18
-MOST_PER_ORDER = 2_300
+MOST_PER_ORDER = 2_230
 MOST_TO_THE_VENUE = 383
 
 

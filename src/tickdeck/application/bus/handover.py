@@ -85,6 +85,11 @@ class Handover:
             return None
         return Held(event, self._receipts.get(id(event)))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no input waits."""
+        return self._next is None and self._ingress.is_empty
+
     def __len__(self) -> int:
         """The number of waiting inputs: those in the ingress, and one that was taken from it and not dispatched."""
         return len(self._ingress) + (self._next is not None and not self._ingress.offers)

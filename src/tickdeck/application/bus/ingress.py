@@ -36,6 +36,11 @@ class Ingress:
         return len(self._inbox) + sum(map(len, self._lanes))
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits: half of the cost of the length, and a driver asks after each input."""
+        return not self._inbox and not any(self._lanes)
+
+    @property
     def offers(self) -> bool:
         """Whether the input that ``first`` returned is still here."""
         return self._chosen is not None and len(self._lanes[self._chosen]) > self._left

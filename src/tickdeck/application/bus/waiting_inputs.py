@@ -86,7 +86,7 @@ class WaitingInputs(OwnedByThread, ABC):
         self._check_taking()
         if self._gate.batch is not None:
             return False
-        if not len(self._handover):
+        if self._handover.is_empty:
             return False
         before, held = -1, None
         try:

@@ -161,7 +161,7 @@ class MarketDataEngine:
     def price(self, symbol: str) -> Price | None:
         """The last price of a symbol; ``None`` if there is none yet."""
         market = self.markets.get(symbol)
-        return market.price if market is not None else None
+        return (market.last_price or market.price) if market is not None else None
 
     def close_ts(self, symbol: str) -> int:
         """When the candle ended whose close is the last price of a symbol (ns UTC); 0 if trades or quotes give the

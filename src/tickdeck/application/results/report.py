@@ -104,10 +104,16 @@ class PerformanceObserver:
             self.look(self.equity())
             return
         price = only.last_price or only.price
-        if price is not None and (price > self._high or price < self._low):
-            self._high, self._low = max(price, self._high), min(price, self._low)
-            if self.look(self.equity()):
-                self._high = self._low = price
+        if price is None:
+            return
+        if price > self._high:
+            self._high = price
+        elif price < self._low:
+            self._low = price
+        else:
+            return
+        if self.look(self.equity()):
+            self._high = self._low = price
 
     def on_holdings(self, _: DomainEvent) -> None:
         """Call this after the account has applied a fill, a deposit, or the first price of coins from the start."""
@@ -124,8 +130,8 @@ class PerformanceObserver:
         if equity > self._peak:
             self._peak = equity
             return True
-        if self._peak:
-            self._drawdown = max(self._drawdown, 1 - equity / self._peak)
+        if self._peak and (fall := 1 - equity / self._peak) > self._drawdown:
+            self._drawdown = fall
         return False
 
     def _raise(self, paid_in: Money) -> None:
