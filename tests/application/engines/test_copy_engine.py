@@ -8,6 +8,7 @@ import pytest
 from application_kit import D
 from copy_kit import BOB, Rig
 
+from tickdeck.application.engines.copying import ledger
 from tickdeck.domain.events import (
     CommandReceived,
     TradeExecutedEvent,
@@ -59,6 +60,18 @@ def test_what_cannot_be_copied_is_told_with_its_reason(copy: dict[str, Any], qua
     assert kind == "failed"
     assert why in reason
     assert [order.account_id for order in rig.open_orders()] == ["carol"]
+
+
+def test_a_copy_that_is_open_is_remembered_however_many_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_KEPT", 2)
+    rig = Rig(BOB)
+    for _ in range(4):
+        rig.tip("buy", "1")
+    first, *_ = rig.open_orders()
+    rig.fill(first)
+
+    assert rig.outcomes("bob").count(("reserved", "")) == 4
+    assert [event.order_id for event in rig.trades("bob") if isinstance(event, TradeExecutedEvent)] == [first.order_id]
 
 
 def test_a_refusal_by_risk_frees_what_was_reserved() -> None:

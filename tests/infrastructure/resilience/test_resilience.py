@@ -308,6 +308,40 @@ def test_a_refusal_of_one_stops_all_that_use_the_address() -> None:
     assert other.used("weight", 60) == 0  # they count apart
 
 
+def test_a_shorter_refusal_ends_no_longer_one() -> None:
+    limits = limiter(Clock())
+    limits.stop(60)
+    limits.stop(1)
+
+    assert limits.stopped_for() == 60
+
+
+def test_one_that_joins_others_keeps_the_stop_that_it_had() -> None:
+    clock = Clock()
+    one, other = limiter(clock), limiter(clock)
+    one.stop(7)
+    one.stop_with(other)
+
+    assert (one.stopped_for(), other.stopped_for()) == (7, 7)
+
+
+def test_a_call_of_no_weight_is_sent_although_the_limit_is_exceeded() -> None:
+    limits = limiter(Clock())
+    limits.observe("weight", 60, 1_000)  # by other programs
+
+    limits.admit(weight=0)
+    with pytest.raises(RateLimited):
+        limits.admit(urgent=True, weight=1)
+
+
+def test_a_venue_that_announces_no_limits_takes_none_away() -> None:
+    limits = limiter(Clock())
+    before = limits.limits
+    limits.replace(())
+
+    assert limits.limits == before != ()
+
+
 def test_a_refusal_of_one_alone_stops_no_other() -> None:
     clock = Clock()
     one, other = limiter(clock), limiter(clock)
