@@ -164,7 +164,8 @@ def test_gaps_are_counted_and_noted(tickdeck, lines_of, tmp_path):
     assert figures["gaps"] == {"BTCUSDT": 2}  # trades, and the book
     assert figures["books"]["BTCUSDT"]["usable"] is False
     assert figures["books"]["BTCUSDT"]["unusable_ns"] > SECOND
-    assert "BTCUSDT: 2 gaps in the market data" in result.stderr
+    listed = f"`tickdeck events {figures['run']} --type market.gap_detected` lists them"
+    assert f"BTCUSDT: 2 gaps in the market data; {listed}" in result.stderr  # not `last`: another run may be newer
     assert "still is not usable at the end" in result.stderr
 
 

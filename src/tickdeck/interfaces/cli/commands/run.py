@@ -330,7 +330,8 @@ def _data_warnings(summary: Summary) -> Iterator[str]:
         yield f"no market data of {', '.join(summary.symbols)} arrived"
     for symbol, holes in summary.gaps.items():
         what = counted(holes, "gap")
-        yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` lists them"
+        where = f"`tickdeck events {summary.run} --type market.gap_detected` lists them"
+        yield f"{symbol}: {what} in the market data; {where}"
     for symbol, count in summary.crossed.items():
         times = "once" if count == 1 else f"{count:,} times"
         yield f"{symbol}: the order book was crossed {times}; each time it was unused until a later snapshot"
