@@ -104,6 +104,8 @@ def is_jsonl_tape(path: Path) -> bool:
     """A folder with segments. Raises ``TapeError`` if it cannot be read."""
     try:
         return path.is_dir() and any(_NAME.fullmatch(found.name) for found in path.iterdir())
+    except FileNotFoundError:  # it was deleted between the two looks
+        return False
     except OSError as error:
         raise tape_error(path, "read the tape", error) from error
 
