@@ -313,7 +313,7 @@ class Counted:
 
 
 def test_an_annotation_is_resolved_once_for_all_subclasses() -> None:
-    # To resolve those of the envelope again for each class took a quarter of the time to import Tickdeck.
+    # To resolve those of the envelope again for each class took a quarter of the instructions to import Tickdeck.
     class Base(DomainEvent, frozen=True, kw_only=True):
         amount: Counted[int]
 

@@ -88,7 +88,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 @cache
 def _own_hints(cls: type) -> dict[str, Any]:
     """The resolved annotations of the class alone. ``get_type_hints(cls)`` compiles those of its bases again, which was
-    a quarter of the time to import Tickdeck."""
+    a quarter of the instructions to import Tickdeck."""
     own = {"__annotations__": inspect.get_annotations(cls)}
     module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     return get_type_hints(type(cls.__name__, (), own), dict(vars(cls)), module, include_extras=True)
