@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from rest_desk import NOW, SECOND, D, Desk, body, error
 
 from tickdeck.infrastructure.venue.dialects.binance import RateLimits
+from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
+from tickdeck.infrastructure.venue.dialects.binance.limits import Limits
 
 
 def test_weight_is_in_the_headers_and_too_much_of_it_gives_429_then_a_ban() -> None:
@@ -143,3 +146,13 @@ def test_a_symbol_is_halted_and_reopened() -> None:
         states.append(desk.exchange.market("BTCUSDT").status.value)
     assert states == ["TRADING", "HALT", "HALT", "TRADING", "HALT"]
     assert desk.venue.faults.counts == {"halt_symbol": 2}
+
+
+def test_the_orders_of_a_day_are_counted_anew_on_the_next() -> None:
+    limits, day = Limits(RateLimits(orders_day=1)), 86_400 * 1_000_000_000
+    limits.add_order("demo", 0)
+
+    with pytest.raises(ApiError, match="1 orders per 1 DAY"):
+        limits.check_orders("demo", day - 1)
+    limits.check_orders("demo", day)
+    assert limits.order_counts("demo", day) == (0, 0)
