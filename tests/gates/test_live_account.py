@@ -399,8 +399,9 @@ def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_res
             assert isinstance(run, LiveRun)
 
             async def meanwhile(run: LiveRun) -> None:
-                heard = run.driver.market_events
-                await wait_for(lambda: has_all(run, venue) and run.driver.market_events > heard)
+                market = run.core.market_data.markets["BTCUSDT"]
+                trade = market.next_trade_id
+                await wait_for(lambda: has_all(run, venue) and market.next_trade_id != trade)
 
             await drive(run, meanwhile)
             return run
