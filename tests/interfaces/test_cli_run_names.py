@@ -104,3 +104,18 @@ def test_of_several_copies_of_a_run_one_must_be_named(tmp_path: Path) -> None:
     assert told.returncode == started.returncode == 2
     assert "have the run maker: monday, tuesday; name the one that you mean" in told.stderr
     assert "monday, tuesday" in started.stderr
+
+
+def test_what_deletes_wants_the_name_of_the_folder(tmp_path: Path) -> None:
+    assert tickdeck(*RUN, data=tmp_path).returncode == 0
+    shutil.copytree(tmp_path / "maker", tmp_path / "kept")
+
+    first, again = tickdeck("runs", "rm", "maker", data=tmp_path), tickdeck("runs", "rm", "maker", data=tmp_path)
+    archived = tickdeck("runs", "archive", "maker", "--drop", data=tmp_path)
+
+    assert first.returncode == 0
+    for refused in (again, archived):
+        assert refused.returncode == 2
+        assert "has the run maker; name kept if you mean it, as it may be a copy" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert tickdeck("runs", "rm", "kept", data=tmp_path).returncode == 0

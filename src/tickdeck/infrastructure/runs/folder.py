@@ -259,9 +259,10 @@ def renamed_run(data_dir: Path, run_id: str) -> Path | None:
     return found[0] if found else None
 
 
-def find_run(data_dir: Path, run: str) -> Path:
+def find_run(data_dir: Path, run: str, *, renamed: bool = True) -> Path:
     """The folder of ``run``: an id under ``data_dir``, also if its folder has another name by now, a path to a folder,
-    or ``last``. Raises ``RunError`` if there is none, or several copies under other names."""
+    or ``last``. Raises ``RunError`` if there is none, or several copies under other names. Without ``renamed``, also
+    for a folder with another name: it may be a copy that somebody wants to keep."""
     if run == "last":
         runs = list_runs(data_dir)
         if not runs:
@@ -272,7 +273,9 @@ def find_run(data_dir: Path, run: str) -> Path:
     for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):
         if folder is not None and has_manifest(folder):
             return folder
-    renamed = renamed_run(data_dir, run)
-    if renamed is not None:
-        return renamed
+    other = renamed_run(data_dir, run)
+    if other is not None and not renamed:
+        raise RunError(f"the folder {other} has the run {run}; name {other.name} if you mean it, as it may be a copy")
+    if other is not None:
+        return other
     raise RunError(f"there is no run {run!r} under {data_dir}; `tickdeck runs` lists them")

@@ -84,7 +84,7 @@ def remove(names: tuple[str, ...], data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.runs import find_run, remove_runs
 
-    folders = list(dict.fromkeys(find_run(data, name).resolve() for name in names))
+    folders = list(dict.fromkeys(find_run(data, name, renamed=False).resolve() for name in names))
     remove_runs(folders)
     if as_json:
         print_json({"removed": [folder.name for folder in folders]})
@@ -130,7 +130,7 @@ def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data
 
     if drop == (to is not None):
         raise click.UsageError("give either --to DIR or --drop")
-    folder = find_run(data, name)
+    folder = find_run(data, name, renamed=False)
     went = archive_market(folder, older_than=older_than, now=time.time_ns(), to=to)
     if as_json:
         print_json({"run": folder.name, "segments": went})
