@@ -114,6 +114,21 @@ def test_a_command_that_the_run_refuses_is_not_recorded(tmp_path: Path) -> None:
     assert events == []
 
 
+def test_a_command_about_strategies_is_refused_until_the_run_knows_all_of_them() -> None:
+    kernel = Kernel(tape=MemoryTape())
+    kernel.feed(RunStarted())
+    desk = CommandDesk(kernel, caught_up=lambda: False)
+    told = "the run executes its record again; try again in a moment"
+
+    for command in ("strategy-create", "strategy-update"):
+        request = Request(command=command, arguments={"strategy_id": "dips"})
+        answer = asyncio.run(desk.carry_out(request, "me"))
+        assert answer == Answer(accepted=False, problems=(f"{command}: {told}",))
+
+    answer = asyncio.run(desk.carry_out(Request(command="halt"), "me"))
+    assert answer.seq == kernel.seq == 2
+
+
 def test_a_command_that_changed_nothing_is_not_accepted_and_the_answer_says_why(tmp_path: Path) -> None:
     answer, _ = serve(tmp_path, lambda: ask(tmp_path, Request(command="resume")))
 

@@ -32,6 +32,8 @@ _ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", "bracket", O
 """The components that carry out commands: their warnings say what they did not do."""
 _ABOUT_SYMBOLS = ("cancel", "close", "flatten", "protect", "unprotect")
 """Commands whose argument ``symbol`` is one of the run's. An order and a bracket check theirs themselves."""
+_JUDGED_BY_THE_PRESENT = ("strategy-create", "strategy-update")
+"""Commands that ``why_not`` compares with the run's strategies, which are not all there before it has caught up."""
 _MOST_EVENTS = 1_000  # in an answer
 _LONGEST_TEXT = 1_000  # characters of a reason or an argument
 _PREFIX = "control-"  # of the correlation ids of commands
@@ -91,7 +93,7 @@ class CommandDesk:
             return refused("the id has other characters than letters, digits and .-_:, or more than 64 of them")
         if request.id in self._done:
             return self._answered(request)
-        problem = _misnamed(request) or self._unknown_symbol(request)
+        problem = _misnamed(request) or self._unknown_symbol(request) or self._too_early(request)
         if problem := problem or self._why_not(request.command, request.arguments):
             return refused(problem)
         if not request.id:
@@ -115,6 +117,12 @@ class CommandDesk:
         if not symbol or not self._symbols or symbol in self._symbols or request.command not in _ABOUT_SYMBOLS:
             return ""
         return f"{request.command}: {not_a_symbol(symbol, self._symbols)}"
+
+    def _too_early(self, request: Request) -> str:
+        """Why the command cannot be judged yet; empty if it can. It would be carried out later, without a check."""
+        if request.command not in _JUDGED_BY_THE_PRESENT or self._caught_up():
+            return ""
+        return f"{request.command}: the run executes its record again; try again in a moment"
 
     async def _publish(self, request: Request, correlation_id: str, who: str) -> Answer:
         def publish(arguments: Mapping[str, str]) -> Receipt:
