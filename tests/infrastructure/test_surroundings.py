@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from application_kit import Ping
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import config_from_dict
@@ -25,7 +27,7 @@ from tickdeck.infrastructure.surroundings import (
     WatchConfig,
     resident_memory,
 )
-from tickdeck.infrastructure.watchdog import Watchdog
+from tickdeck.infrastructure.watchdog import Watchdog, running_handler
 
 S = 1_000_000_000
 HOUR = 3_600 * S
@@ -264,3 +266,14 @@ def test_wrong_settings_are_refused_in_words(settings: dict[str, str], said: str
     with pytest.raises(ConfigError) as refused:
         config_from_dict({"watch": settings})
     assert said in str(refused.value)
+
+
+def test_the_handler_that_runs_is_named_and_none_if_there_is_none() -> None:
+    found: list[str] = []
+    bus = InMemoryEventBus()
+    bus.subscribe(Ping, lambda event: found.append(running_handler(threading.get_ident())))
+
+    bus.publish(Ping())
+
+    assert f"at {__file__}:" in found[0]
+    assert running_handler(threading.get_ident()) == ""

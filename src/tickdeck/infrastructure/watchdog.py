@@ -21,6 +21,7 @@ log = logging.getLogger("tickdeck.watchdog")
 _PACKAGE = str(Path(tickdeck.__file__).parent)
 _CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
 """The functions that call handlers."""
+_GONE = "it returned just now"
 _PULSE = 0.25  # seconds between two checks, at most
 
 
@@ -102,14 +103,15 @@ class Watchdog:
                 continue
             if stage == 0 and held >= self._limit:
                 stage = 1
-                self._alarm(f"a handler has held the bus for {held:.1f} s: {running_handler(self._owner)}")
+                self._alarm(f"a handler has held the bus for {held:.1f} s: {running_handler(self._owner) or _GONE}")
             if stage == 1 and self._fatal_limit is not None and held >= self._fatal_limit:
                 stage = 2
-                self._fatal(f"a handler has not returned for {held:.1f} s: {running_handler(self._owner)}")
+                self._fatal(f"a handler has not returned for {held:.1f} s: {running_handler(self._owner) or _GONE}")
 
 
 def running_handler(thread: int) -> str:
-    """The handler that a bus is calling in ``thread`` (a thread's ident), and the line that it is at."""
+    """The handler that a bus is calling in ``thread`` (a thread's ident), and the line that it is at; empty if there is
+    none."""
     frame: FrameType | None = sys._current_frames().get(thread)
     handler: FrameType | None = None
     while frame is not None:
@@ -119,4 +121,4 @@ def running_handler(thread: int) -> str:
         if not (code.co_filename.startswith(_PACKAGE) and "<locals>" in code.co_qualname):
             handler = frame  # our own wrapper around a handler is a nested function
         frame = frame.f_back
-    return "it returned just now"
+    return ""

@@ -85,12 +85,13 @@ def drive(
 
     def last_words(why: str) -> None:
         place = running_handler(main)
+        doing = f"a handler was running: {place}; " if place else ""
         with contextlib.suppress(TickdeckError):  # a tape that failed cannot store more
             run.tape.wait_durable(run.tape.last_seq)
         _log_end(log, run, f"ended immediately, {why}")
         progress.leave()
         note(
-            f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; {_left_open(run)}"
+            f"run {run.manifest.run_id} was ended immediately, {why}; {doing}{_left_open(run)}"
             f"`tickdeck run --resume {run.manifest.run_id}` continues it"
         )
 

@@ -77,7 +77,8 @@ class MonitoringServer:
             try:
                 return self._answer(path.partition("?")[0], watch, in_loop)
             except TimeoutError:
-                why = f"the event loop has not turned for {self._patience:g} s: {running_handler(thread)}"
+                place = running_handler(thread)
+                why = f"the event loop has not turned for {self._patience:g} s{f': {place}' if place else ''}"
                 return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"alive": False, "why": [why]})
             except RuntimeError:  # the loop is closed
                 return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"alive": False, "why": ["the run has ended"]})
