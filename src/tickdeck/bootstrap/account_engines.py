@@ -94,8 +94,7 @@ def build_accounts(
     amendment: Amendment,
 ) -> tuple[AccountEngines, ...]:
     """The engines of each of ``accounts``. If there are several, ``commands`` says which of them a command concerns.
-    ``configured(symbol)`` is an instrument as the run began, ``instrument`` as
-    it is now."""
+    ``configured(symbol)`` is an instrument as the run began, ``instrument`` as it is now."""
     quote = reporting_currency(map(configured, symbols))
     built = []
     for one in accounts:
