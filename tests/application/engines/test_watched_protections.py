@@ -128,6 +128,17 @@ def test_the_stop_that_is_reached_first_counts() -> None:
     assert exits(core)[1].stop == D(110)
 
 
+def test_a_trailing_stop_takes_the_place_of_a_fixed_one_at_once() -> None:
+    core, _ = entered("1", stop_loss=D(95), trailing=D(10))
+    core.trades("105")
+    assert cancelled(core) == []
+
+    core.trades("105.1")
+    core.report(exits(core)[0], OrderStatus.CANCELLED)
+
+    assert exits(core)[1].stop == D("95.1")
+
+
 def test_a_trailing_stop_that_is_watched_follows_every_price() -> None:
     core, _ = entered("1", trailing=D(10), stop_orders=NONE)
     core.trades("105", "95.01")

@@ -10,6 +10,8 @@ from tickdeck.application.strategies import Rules
 from tickdeck.domain.events import (
     CommandReceived,
     RiskLimitBreachedEvent,
+    TimerFired,
+    TimerSet,
 )
 from tickdeck.domain.values import OrderStatus
 from tickdeck.testing import run_candles
@@ -63,6 +65,22 @@ def test_it_waits_after_a_stop_too() -> None:
 
     done = run_candles(Rules, [100, 90, 90, 80, 80, 80, 80], **parameters)
     assert [fill.side for fill in done.fills] == ["buy", "sell"]
+
+
+@pytest.mark.parametrize(("before", "enters"), [("16", True), ("9", False)])
+def test_when_its_wait_is_over_it_looks_at_the_last_values_at_once(before: str, enters: bool) -> None:
+    rules = Rules(enter="price > 10", exit="price < 10", quantity="1", cooldown="10s")
+    core = run(rules, trade("15", ts=START))
+    core.fill(core.orders[0], "15")
+    core.feed(trade("9", ts=START + SECOND))
+    core.fill(core.orders[1], "9")
+    core.feed(trade(before, ts=core.now + SECOND))
+    assert len(core.orders) == 2
+
+    (wait,) = [event for event in core.of("timer.set") if isinstance(event, TimerSet) and event.name == "look again"]
+    core.feed(TimerFired(timer_id=wait.timer_id, name=wait.name, owner=wait.owner, due=wait.due, ts_ingress=wait.due))
+
+    assert len(core.orders) == (3 if enters else 2)
 
 
 def test_it_waits_after_an_exit_by_others_too() -> None:

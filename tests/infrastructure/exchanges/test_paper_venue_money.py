@@ -161,23 +161,41 @@ def test_market_buy_without_a_book_pays_no_more_than_the_account_has() -> None:
     assert desk.briefs()[-1] == ("b", "rejected", "0")
 
 
+def candle(open_ts: int, opened: str = "100") -> CandleEvent:
+    return CandleEvent(
+        symbol="BTCUSDT",
+        interval=1000,
+        open_ts=open_ts,
+        close_ts=open_ts + 1000,
+        open=D(opened),
+        high=max(D(102), D(opened)),
+        low=min(D(98), D(opened)),
+        close=D(101),
+        volume=D(5),
+        ts_ingress=open_ts + 1000 + FEED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "opened", "price"), [(BUY, "106.05", "106.05"), (BUY, "106.06", None), (SELL, "50", "50")]
+)
+def test_a_market_buy_that_waits_pays_at_most_5_percent_more_than_the_last_price(
+    side: Side, opened: str, price: str | None
+) -> None:
+    desk = Desk()
+    desk.market(candle(T0))
+    desk.venue.submit(order(side=side, quantity="0.1", ts=T0 + 1000 + FEED))
+    desk.market(candle(T0 + 1000, opened))
+
+    if price is None:
+        assert desk.briefs() == [("a", "accepted", "0"), ("a", "expired", "0")]
+        assert desk.reports[-1].reason == "the offer at 106.06 is worse than 106.05"
+    else:
+        assert desk.briefs() == [("a", "accepted", "0"), ("a", "fill", price, "0.1")]
+
+
 def test_candle_that_closes_after_the_order_fills_it_at_its_open() -> None:
     desk = Desk()
-
-    def candle(open_ts: int) -> CandleEvent:
-        return CandleEvent(
-            symbol="BTCUSDT",
-            interval=1000,
-            open_ts=open_ts,
-            close_ts=open_ts + 1000,
-            open=D(100),
-            high=D(102),
-            low=D(98),
-            close=D(101),
-            volume=D(5),
-            ts_ingress=open_ts + 1000 + FEED,
-        )
-
     desk.market(candle(T0))
     sent = T0 + 1000 + FEED
     desk.venue.submit(order(ts=sent))
