@@ -24,6 +24,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     TradeExecutedEvent,
     TradeFailedEvent,
+    TradeNeedsReconciliationEvent,
     TradeReservedEvent,
     VenueFillReported,
     VenueOrderReported,
@@ -221,6 +222,8 @@ LEADS = OrderFilledEvent(
     average_price=Decimal(10),
     venue_trade_id="7",
 )
+FAILED = TradeFailedEvent(**FIRST, reason="never received")
+IN_DOUBT = TradeNeedsReconciliationEvent(**FIRST, reason="the exchange has its order after all")
 NO_COPY = TradeFailedEvent(**FIRST | {"trade_id": "bob-copies-x-9", "copied_from": "x-9"}, reason="no money")
 
 
@@ -233,6 +236,10 @@ NO_COPY = TradeFailedEvent(**FIRST | {"trade_id": "bob-copies-x-9", "copied_from
         ((LEADS,), 0, ["bob did not copy a-7"]),
         ((LEADS, RESERVED, EXECUTED, NO_COPY), 1, ["bob copied x-9, which is no fill of its leader"]),
         ((LEADS, RESERVED, EXECUTED, EXECUTED), 1, ["trade bob-copies-a-7 ended twice"]),
+        ((LEADS, RESERVED, FAILED, EXECUTED), 1, ["trade bob-copies-a-7 ended twice"]),
+        ((LEADS, RESERVED, FAILED, IN_DOUBT, EXECUTED), 1, []),
+        ((LEADS, RESERVED, FAILED, IN_DOUBT), 0, ["trade bob-copies-a-7 has not ended"]),
+        ((LEADS, RESERVED, EXECUTED, IN_DOUBT, EXECUTED), 1, ["trade bob-copies-a-7 ended twice"]),
         (
             (LEADS, RESERVED, EXECUTED, RESERVED),
             1,

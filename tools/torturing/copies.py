@@ -13,6 +13,7 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     TradeExecutedEvent,
     TradeFailedEvent,
+    TradeNeedsReconciliationEvent,
     TradeReservedEvent,
     TwoPhaseTradeEvent,
 )
@@ -60,12 +61,18 @@ class Copies:
             if event.trade_id not in self.reserved:
                 self._count(event)
 
+        elif isinstance(event, TradeNeedsReconciliationEvent) and self._has_failed(event.trade_id):
+            del self.ended[event.trade_id]  # the exchange has its order after all
+
+    def _has_failed(self, trade_id: str) -> bool:
+        return isinstance(self.ended.get(trade_id), TradeFailedEvent)
+
     def _count(self, event: TwoPhaseTradeEvent) -> None:
         if _AGAIN not in event.trade_id:
             self._copied[event.account_id][event.copied_from] += 1
 
     def differences(self) -> Iterator[str]:
-        """What must hold at any time: nothing is copied twice, and no trade ends twice."""
+        """What must hold at any time: nothing is copied twice, and no trade ends twice unless it was in doubt again."""
         for trade_id, times in self.reserved.items():
             if times > 1:
                 yield f"trade {trade_id} is reserved {times} times"
