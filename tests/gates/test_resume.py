@@ -165,7 +165,7 @@ def test_a_manifest_that_is_torn_is_refused(spoilt: Path) -> None:
 
 
 def test_events_still_in_the_log_of_an_input_tape_make_no_difference(tmp_path: Path, alone: LeftAlone) -> None:
-    with Driven("run", tmp_path / "data", config=alone.settings, die="checkpoint") as driven:
+    with Driven("run", tmp_path / "data", config=alone.settings, die="checkpoint:2") as driven:  # not of the empty tape
         driven.end()
         killed = driven.folder
     reads_it = play(config("ema-cross", tapes=(killed,), seconds=10), tmp_path)

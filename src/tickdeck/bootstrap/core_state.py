@@ -86,20 +86,18 @@ class StateOfRun:
             outside=(InMemoryEventBus, Mailbox, RunConfig, Manifest, SystemClock, SteadyClock, *outside),
             transient=_TRANSIENT,
         )
-        self._roots: dict[str, object] = {
-            "kernel": kernel,
-            **kernel.state_parts(),
-            "agenda": agenda,
-            **parts,
-        }
+        engines = {"kernel": kernel, **kernel.state_parts(), "agenda": agenda, **parts}
+        hearers: dict[str, object] = {}
         for subscription in kernel.table.subscribed():  # whoever hears events may have a state
-            self._roots[f"handler {subscription.order}"] = [subscription.handler(), subscription.call]
+            hearers[f"handler {subscription.order}"] = [subscription.handler(), subscription.call]
         for token, module in modules.items():
-            self._roots[f"module {token}"] = Namespace(module)
+            hearers[f"module {token}"] = Namespace(module)
         for (token, name), cls in classes.items():
             if type(cls) is type and not issubclass(cls, BaseException):  # others have no variables of their own
-                self._roots[f"class {token}.{name}"] = Namespace(cls)
-        self._named = name_objects(self._roots, self._scope)
+                hearers[f"class {token}.{name}"] = Namespace(cls)
+        self._roots = {**engines, **hearers}
+        # Handlers have other numbers where strategies are not loaded, so they name only what no engine leads to.
+        self._named = name_objects((engines, hearers), self._scope)
         self._prepared = kernel.table.created
 
     def write(self) -> dict[str, Any]:

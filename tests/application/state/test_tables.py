@@ -69,7 +69,7 @@ def tables_of_two() -> Iterator[None]:
 
 def written(root: Root) -> dict[str, Any]:
     scope = Scope(classes=CLASSES)
-    writer = Writer(name_objects({"root": Root()}, scope)._replace(names={id(root): "root"}), scope)
+    writer = Writer(name_objects([{"root": Root()}], scope)._replace(names={id(root): "root"}), scope)
     writer.write(root, (), "root")
     return writer.state()
 
@@ -78,7 +78,7 @@ def again(root: Root) -> tuple[Root, dict[str, Any]]:
     """``root`` as a new process would restore it, and what was written."""
     state = msgspec.json.decode(msgspec.json.encode(written(root)))
     restored, scope = Root(), Scope(classes=CLASSES)
-    Reader(state, name_objects({"root": restored}, scope), scope, lambda order: None).fill()
+    Reader(state, name_objects([{"root": restored}], scope), scope, lambda order: None).fill()
     assert written(restored) == written(root)
     return restored, state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import partial
@@ -29,18 +29,20 @@ class Named(NamedTuple):
     objects: dict[str, Any]
 
 
-def name_objects(roots: Mapping[str, object], scope: Scope) -> Named:
-    """Name everything that can be reached from ``roots``. The shortest way counts. A run that the same code prepares
-    from the same configuration has equal objects under equal names."""
+def name_objects(roots: Iterable[Mapping[str, object]], scope: Scope) -> Named:
+    """Name everything that can be reached from ``roots``: from the first group of them, then what only the next one
+    reaches. The shortest way within a group counts. A run that the same code prepares from the same configuration has
+    equal objects under equal names."""
     named = Named({}, {})
-    waiting: deque[tuple[str, object]] = deque(roots.items())
-    while waiting:
-        name, value = waiting.popleft()
-        if id(value) in named.names or isinstance(value, _VALUES):
-            continue
-        # Names of tuples and methods are not used, but each is visited once.
-        named.names[id(value)], named.objects[name] = name, value
-        waiting.extend((f"{name}{label}", held) for label, held in _held_by(value, scope))
+    for group in roots:
+        waiting: deque[tuple[str, object]] = deque(group.items())
+        while waiting:
+            name, value = waiting.popleft()
+            if id(value) in named.names or isinstance(value, _VALUES):
+                continue
+            # Names of tuples and methods are not used, but each is visited once.
+            named.names[id(value)], named.objects[name] = name, value
+            waiting.extend((f"{name}{label}", held) for label, held in _held_by(value, scope))
     return named
 
 
