@@ -224,12 +224,13 @@ def test_a_path_without_a_tape_gives_one_clear_line(tickdeck, command: str, plac
 
 def test_a_run_without_a_tape_gives_one_clear_line(tickdeck, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "sqlite", tmp_path / "cut")
-    tape_of(tmp_path / "cut", "sqlite").unlink()
+    tape = tape_of(tmp_path / "cut", "sqlite")
+    tape.unlink()
 
     result = tickdeck("tape", "check", "last", "--data", "cut")
 
     assert result.exit_code == 2
-    assert "has no tape any more; restore cut/cut from a copy" in result.stderr
+    assert f"has no tape any more; restore cut/{tape.parent.name} from a copy" in result.stderr
 
 
 def test_a_file_that_is_not_a_tape_gives_one_clear_line(tickdeck) -> None:
