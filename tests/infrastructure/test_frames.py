@@ -147,6 +147,43 @@ def test_a_message_becomes_one_line(given: bytes) -> None:
     assert one_line(given) == b'{"a": 1}'
 
 
+def test_frames_that_are_written_during_a_sync_wait_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = frames(2)
+    writer = FrameWriter(tmp_path)
+    syncs = 0
+
+    def sync_content(fd: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs == 1:  # the disk is at work, and more is passed to the operating system
+            writer.write(second)
+            writer.flush()
+
+    monkeypatch.setattr("tickdeck.infrastructure.frames.sync_content", sync_content)
+    writer.write(first)
+    writer.sync()
+    assert syncs == 1
+
+    writer.sync()
+    assert syncs == 2
+    writer.sync()
+    assert syncs == 2  # nothing is new
+    writer.close()
+
+
+def test_a_new_writer_syncs_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FrameWriter(tmp_path).write(frames(1)[0])
+    (left,) = tmp_path.iterdir()
+    synced: list[Path] = []
+    monkeypatch.setattr("tickdeck.infrastructure.frames.sync", synced.append)
+
+    FrameWriter(tmp_path).close()
+
+    assert left in synced
+
+
 def test_a_slow_disk_does_not_block_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncing, disk_is_done = threading.Event(), threading.Event()
 
