@@ -28,6 +28,7 @@ def stopped(data: Path, form: str, inputs: int) -> Path:
     run = start_run(config("ema-cross", seconds=100_000, state_every=EVERY, tape_format=form), data)
 
     def stop(_: int) -> None:
+        run.tape.wait_durable(run.tape.last_seq)  # or a slow disk would make groups of all sizes, which are read whole
         if run.kernel.inputs >= inputs:
             run.driver.request_stop()
 
